@@ -1,0 +1,33 @@
+"""The network, its preprocessing, its checkpoints. Knows no stream, no ROS, no loss."""
+from .config import (
+    ModelConfig,
+    PredictorConfig,
+    PreprocessConfig,
+    TextDecoderConfig,
+    TextEncoderConfig,
+    VisionConfig,
+)
+from .predictor import Predictor
+from .presets import paper, tabletop, tiny
+from .text_decoder import TextDecoder
+from .text_encoder import TextEncoder
+from .tokenizer import Tokenizer, train_tokenizer
+from .vision_encoder import VisionEncoder
+
+__all__ = [
+    "ModelConfig",
+    "Predictor",
+    "PredictorConfig",
+    "PreprocessConfig",
+    "TextDecoder",
+    "TextDecoderConfig",
+    "TextEncoder",
+    "TextEncoderConfig",
+    "Tokenizer",
+    "VisionConfig",
+    "VisionEncoder",
+    "paper",
+    "tabletop",
+    "tiny",
+    "train_tokenizer",
+]

@@ -1,0 +1,76 @@
+"""The Predictor: visual tokens and a query in, the predicted embedding of the answer out.
+
+Llama layers without a causal mask over visual tokens first, query tokens after them. The output is raw: normalisation to norm 1
+happens in `VLJEPA` and in the losses. Knows nothing of tokenization.
+
+Shapes: B clips or queries, N visual tokens, L query tokens, C hidden size, D shared dimension.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .config import PredictorConfig
+from .initialise import init_linears
+from .llama import LlamaStack, stack_from_hf
+
+
+class Predictor(nn.Module):
+    """The token table is frozen (as published); everything else is trained."""
+
+    def __init__(self, cfg: PredictorConfig, vision_dim: int, dim: int) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.vis_proj = nn.Linear(vision_dim * cfg.merge**2, cfg.hidden_size)
+        self.embed_tokens = nn.Embedding(cfg.vocab_size, cfg.hidden_size)
+        self.embed_tokens.requires_grad_(False)
+        self.query_proj = nn.Linear(cfg.hidden_size, cfg.hidden_size)
+        self.stack = LlamaStack(cfg, cfg.rope_scaling)
+        self.out_proj = nn.Linear(cfg.hidden_size, dim)
+        init_linears(self, cfg.layers)
+        nn.init.eye_(self.query_proj.weight)  # the query starts as Llama's own tokens
+
+    def forward(self, visual_BND: Tensor, query_ids_BL: Tensor, query_mask_BL: Tensor | None = None) -> Tensor:
+        """visual_BND: VisionEncoder tokens; query_ids_BL: int64, padded at the right; query_mask_BL: bool, True = token, None = no padding.
+
+        Returns vectors_BD, float32, not normalised. L = 0 is the empty query. A batch of 1 on either side serves every row of the
+        other: one clip with Q queries, or one prompt for B clips. Padding changes nothing: it is hidden from attention and pool.
+        Raises ValueError for batches that do not fit.
+        """
+        visual_BNC = self.vis_proj(self._merge(visual_BND))
+        B, L = max(visual_BND.shape[0], query_ids_BL.shape[0]), query_ids_BL.shape[1]
+        if visual_BND.shape[0] not in (1, B) or query_ids_BL.shape[0] not in (1, B):
+            raise ValueError(f"{visual_BND.shape[0]} clips do not fit {query_ids_BL.shape[0]} queries; one of them must be 1")
+        tokens = [visual_BNC.expand(B, -1, -1)]
+        if L:
+            tokens.append(self.query_proj(self.embed_tokens(query_ids_BL)).expand(B, -1, -1))
+        visible_BN = None
+        if L and query_mask_BL is not None:
+            visual_mask = query_mask_BL.new_ones(B, visual_BNC.shape[1], dtype=torch.bool)
+            visible_BN = torch.cat([visual_mask, query_mask_BL.bool().expand(B, -1)], dim=1)
+        hidden_BNC = self.stack(torch.cat(tokens, dim=1), visible_BN)
+        if visible_BN is None:
+            pooled_BC = hidden_BNC.mean(1)
+        else:
+            weight_BN1 = visible_BN.unsqueeze(-1).to(hidden_BNC.dtype)
+            pooled_BC = (hidden_BNC * weight_BN1).sum(1) / weight_BN1.sum(1)
+        return self.out_proj(pooled_BC).float()
+
+    def _merge(self, visual_BND: Tensor) -> Tensor:
+        """Each merge x merge square of neighbouring tokens becomes one token, their vectors one after the other."""
+        m, g = self.cfg.merge, self.cfg.visual_grid
+        if m == 1:
+            return visual_BND
+        B, N, D = visual_BND.shape
+        if N % (g * g):
+            raise ValueError(f"{N} visual tokens are no whole number of {g}x{g} grids")
+        x = visual_BND.view(B, N // (g * g), g // m, m, g // m, m, D).transpose(3, 4)
+        return x.reshape(B, N // (m * m), m * m * D)
+
+    def load_llama(self, state: Mapping[str, Tensor], first_layer: int = 0) -> None:
+        """Take token table, layers from `first_layer` on, and final norm out of Hugging Face Llama weights. ValueError names what lacks."""
+        state = {name.removeprefix("model."): tensor for name, tensor in state.items()}
+        self.stack.load_state_dict(stack_from_hf(state, self.cfg.layers, first_layer))
+        self.embed_tokens.load_state_dict({"weight": state["embed_tokens.weight"]})
