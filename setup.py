@@ -1,0 +1,11 @@
+"""Where the two Python packages lie: `vljepa_ros` at the root, `vljepa_training` below training/. All else is in pyproject.toml.
+
+For pip on machines without ROS (no messages, no nodes). colcon takes the build type from package.xml and never reads this file.
+"""
+from setuptools import find_packages, setup
+
+setup(
+    packages=find_packages(include=["vljepa_ros*"]) + find_packages("training"),
+    package_dir={"vljepa_training": "training/vljepa_training"},
+    package_data={"vljepa_ros": ["assets/**/*"]},
+)
