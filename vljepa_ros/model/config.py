@@ -142,16 +142,22 @@ class PredictorConfig(_Config):
     rms_norm_eps: float = 1e-5
     max_query_tokens: int = 512  # longer queries are cut
     merge: int = 1  # 2 = each 2x2 of neighbouring visual tokens becomes one (concatenated, nothing is lost)
-    visual_grid: int = 0  # visual tokens along one side of a frame; read only where merge > 1
+    merge_time: int = 1  # 4 = four neighbours in time at one place become one token (concatenated too)
+    visual_grid: int = 0  # visual tokens along one side of a frame; read only where tokens are merged
     query_bos: bool = False  # queries begin with the tokenizer's BOS token
 
     def __post_init__(self) -> None:
-        _positive(self, "hidden_size", "layers", "heads", "kv_heads", "head_dim", "intermediate_size", "vocab_size", "merge")
+        _positive(self, "hidden_size", "layers", "heads", "kv_heads", "head_dim", "intermediate_size", "vocab_size", "merge", "merge_time")
         _heads(self)
-        if self.merge > 1 and (self.visual_grid <= 0 or self.visual_grid % self.merge):
+        if self.merges and (self.visual_grid <= 0 or self.visual_grid % self.merge):
             raise ValueError(
                 f"PredictorConfig.visual_grid must be a positive multiple of merge={self.merge}, got {self.visual_grid}"
             )
+
+    @property
+    def merges(self) -> int:
+        """Visual tokens of the X-Encoder that become one of the Predictor; 0 where each stays its own."""
+        return self.merge**2 * self.merge_time if self.merge > 1 or self.merge_time > 1 else 0
 
 
 @dataclass(frozen=True)
@@ -228,7 +234,7 @@ class ModelConfig(_Config):
                 f"ModelConfig.preprocess.image_size must equal vision.image_size, "
                 f"got {self.preprocess.image_size} and {self.vision.image_size}"
             )
-        if self.predictor.merge > 1 and self.predictor.visual_grid != self.vision.grid:
+        if self.predictor.merges and self.predictor.visual_grid != self.vision.grid:
             raise ValueError(
                 f"ModelConfig.predictor.visual_grid must equal image_size / patch_size = {self.vision.grid}, "
                 f"got {self.predictor.visual_grid}"

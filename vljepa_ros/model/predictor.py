@@ -23,7 +23,7 @@ class Predictor(nn.Module):
     def __init__(self, cfg: PredictorConfig, vision_dim: int, dim: int) -> None:
         super().__init__()
         self.cfg = cfg
-        self.vis_proj = nn.Linear(vision_dim * cfg.merge**2, cfg.hidden_size)
+        self.vis_proj = nn.Linear(vision_dim * max(1, cfg.merges), cfg.hidden_size)
         self.embed_tokens = nn.Embedding(cfg.vocab_size, cfg.hidden_size)
         self.embed_tokens.requires_grad_(False)
         self.query_proj = nn.Linear(cfg.hidden_size, cfg.hidden_size)
@@ -59,15 +59,15 @@ class Predictor(nn.Module):
         return self.out_proj(pooled_BC).float()
 
     def _merge(self, visual_BND: Tensor) -> Tensor:
-        """Each merge x merge square of neighbouring tokens becomes one token, their vectors one after the other."""
-        m, g = self.cfg.merge, self.cfg.visual_grid
-        if m == 1:
+        """Each block of merge_time x merge x merge neighbouring tokens becomes one token, their vectors one after the other."""
+        m, t, g = self.cfg.merge, self.cfg.merge_time, self.cfg.visual_grid
+        if not self.cfg.merges:
             return visual_BND
         B, N, D = visual_BND.shape
-        if N % (g * g):
-            raise ValueError(f"{N} visual tokens are no whole number of {g}x{g} grids")
-        x = visual_BND.view(B, N // (g * g), g // m, m, g // m, m, D).transpose(3, 4)
-        return x.reshape(B, N // (m * m), m * m * D)
+        if N % (g * g * t):
+            raise ValueError(f"{N} visual tokens are no whole number of {t} x {g} x {g} grids")
+        x = visual_BND.reshape(B, N // (g * g * t), t, g // m, m, g // m, m, D)
+        return x.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(B, N // self.cfg.merges, self.cfg.merges * D)
 
     def load_llama(self, state: Mapping[str, Tensor], first_layer: int = 0) -> None:
         """Take token table, layers from `first_layer` on, and final norm out of Hugging Face Llama weights. ValueError names what lacks."""
