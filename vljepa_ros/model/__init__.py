@@ -1,4 +1,5 @@
 """The network, its preprocessing, its checkpoints. Knows no stream, no ROS, no loss."""
+from .checkpoint import CheckpointError
 from .config import (
     ModelConfig,
     PredictorConfig,
@@ -13,8 +14,12 @@ from .text_decoder import TextDecoder
 from .text_encoder import TextEncoder
 from .tokenizer import Tokenizer, train_tokenizer
 from .vision_encoder import VisionEncoder
+from .vljepa import VLJEPA, Decoded
 
 __all__ = [
+    "VLJEPA",
+    "CheckpointError",
+    "Decoded",
     "ModelConfig",
     "Predictor",
     "PredictorConfig",

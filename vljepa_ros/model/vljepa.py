@@ -1,0 +1,235 @@
+"""The Python face: frames, queries and texts in, vectors of norm 1 in one space out, and back to text.
+
+    model = VLJEPA.from_pretrained("tabletop")
+    vector = model.embed(frames_THWC, "Is the lamp on?")
+    model.encode_text(["the lamp is on", "the lamp is off"]) @ vector
+    model.decode(vector)
+
+Shapes: T frames, H x W pixels, N visual tokens, Q queries, D the space's dimension.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import checkpoint
+from .checkpoint import STEMS, TOKENIZERS, CheckpointError
+from .config import ModelConfig
+from .engine import TorchEngine, make_engine
+from .predictor import Predictor
+from .preprocess import normalise, resize_frame
+from .text_decoder import TextDecoder
+from .text_encoder import TextEncoder
+from .tokenizer import Tokenizer
+from .vision_encoder import VisionEncoder
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What the Y-Decoder says of one vector."""
+
+    text: str
+    confidence: float  # 0..1, as calibrated with the checkpoint
+    familiar: bool  # False: less likely than anything the checkpoint was calibrated on
+    logprob: float  # mean over the tokens said, the end included
+
+
+class VLJEPA:
+    """All parts of one checkpoint, or some of them. Not thread-safe; one thread owns a model."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        vision: VisionEncoder | None = None,
+        predictor: Predictor | None = None,
+        text_encoder: TextEncoder | None = None,
+        text_decoder: TextDecoder | None = None,
+        tokenizers: Mapping[str, Tokenizer] | None = None,
+        engine: TorchEngine | None = None,
+    ) -> None:
+        """From parts at hand (a training run's, say), which are used as they are. `tokenizers`: "query", "text", "decoder"."""
+        modules = {"vision": vision, "predictor": predictor, "text_encoder": text_encoder, "text_decoder": text_decoder}
+        self.config = config
+        self.modules: dict[str, nn.Module] = {part: module for part, module in modules.items() if module is not None}
+        self.tokenizers = dict(tokenizers or {})
+        if lacking := sorted(n for part, n in TOKENIZERS.items() if part in self.modules and n not in self.tokenizers):
+            raise ValueError(f"tokenizers lacks {lacking[0]!r}")
+        if engine is None:
+            tensor = next((p for m in self.modules.values() for p in m.parameters()), torch.empty(0))
+            engine = TorchEngine(tensor.device, bf16=False)
+        self.engine = engine
+        self.sha256 = ""  # of the checkpoint it was loaded from
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: str | Path,
+        device: str = "auto",
+        engine: str = "auto",
+        parts: Collection[str] | None = None,
+    ) -> VLJEPA:
+        """Load a checkpoint folder or a bundled one by name. `parts`: some of vision, predictor, text_encoder, text_decoder; None = all.
+
+        Every file that is read is checked against its sha256. Raises CheckpointError (one line, with the remedy), ValueError for an
+        unknown part or engine.
+        """
+        chosen = make_engine(device, engine)
+        if unknown := sorted(set(parts or ()) - set(STEMS)):
+            raise ValueError(f"parts must be among {', '.join(STEMS)}, got {unknown[0]!r}")
+        folder = checkpoint.resolve(name_or_folder)
+        manifest = checkpoint.read_manifest(folder)
+        wanted = [part for part in STEMS if part in (manifest.weights if parts is None else parts)]
+        if absent := [part for part in wanted if part not in manifest.weights]:
+            raise CheckpointError(folder, f"has no part {absent[0]}", f"it has {', '.join(manifest.weights)}")
+        modules, tokenizers = {}, {}
+        for part in wanted:
+            modules[part] = _build(manifest.config, part)
+            checkpoint.load_weights(folder, manifest, part, modules[part])
+            chosen.prepare(modules[part])
+            if part in TOKENIZERS:
+                name = TOKENIZERS[part]
+                tokenizers[name] = checkpoint.load_tokenizer(folder, manifest, name)
+        model = cls(manifest.config, **modules, tokenizers=tokenizers, engine=chosen)
+        model.space_id, model.sha256 = manifest.space_id, manifest.sha256
+        return model
+
+    @cached_property
+    def space_id(self) -> str:
+        """16 hex digits of the space that the vectors live in: a hash of the text encoder, or without one of the predictor."""
+        part = "text_encoder" if "text_encoder" in self.modules else "predictor"
+        return checkpoint.space_id(self._part(part), getattr(self.config, part).to_dict(), self.dim)
+
+    @property
+    def dim(self) -> int:
+        return self.config.dim
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the checkpoint folder (atomically, fp16). ValueError from a bf16 engine, whose weights are rounded."""
+        if self.engine.bf16:
+            raise ValueError('a bf16 engine holds rounded weights; load with engine="torch" to save')
+        self.__dict__.pop("space_id", None) if "text_encoder" in self.modules else None  # training may have moved it
+        checkpoint.save_checkpoint(folder, self.config, self.modules, self.tokenizers, self.space_id)
+
+    # frames and queries
+
+    def encode_frames(self, frames_THWC: np.ndarray) -> Tensor:
+        """uint8 RGB (T, H, W, 3) or one image (H, W, 3), of any size -> tokens_1ND, to be used for any number of `predict`.
+
+        T must be the checkpoint's number of frames, or 1: a single image is repeated to the clip's shape.
+        """
+        vision = self._part("vision")
+        with self.engine.run():
+            return vision(normalise(self._clip(frames_THWC), self.config.preprocess, self.engine.device))
+
+    def predict(self, tokens_1ND: Tensor, queries: Sequence[str]) -> np.ndarray:
+        """(Q, D) float32 of norm 1: what the Predictor answers to each query about one clip, in one batch."""
+        predictor = self._part("predictor")
+        if not queries:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        cfg = self.config.predictor
+        ids_QL, mask_QL = self.tokenizers["query"].encode(_texts(queries), cfg.max_query_tokens, bos=cfg.query_bos)
+        mask_QL = None if mask_QL.all() else mask_QL.to(self.engine.device)  # without padding attention needs no mask and is faster
+        with self.engine.run():
+            return _unit(predictor(tokens_1ND, ids_QL.to(self.engine.device), mask_QL))
+
+    def embed(self, frames_THWC: np.ndarray, query: str = "") -> np.ndarray:
+        """(D,) float32 of norm 1. Frames as in `encode_frames`."""
+        return self.predict(self.encode_frames(frames_THWC), [query])[0]
+
+    def embed_queries(self, frames_THWC: np.ndarray, queries: Sequence[str]) -> np.ndarray:
+        """(Q, D): one vision pass, one batched Predictor pass."""
+        return self.predict(self.encode_frames(frames_THWC), queries)
+
+    # texts
+
+    def encode_text(self, texts: Sequence[str]) -> np.ndarray:
+        """(N, D) float32 of norm 1: where texts (labels, captions, answers) lie in the space. ValueError for an empty text."""
+        encoder, cfg = self._part("text_encoder"), self.config.text_encoder
+        texts = _texts(texts)
+        if "" in texts:
+            raise ValueError(f"texts[{texts.index('')}] is empty and lies nowhere in the space")
+        if not texts:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        ids_BL, mask_BL = self.tokenizers["text"].encode(texts, cfg.max_tokens, bos=cfg.bos, eos=cfg.eos)
+        with self.engine.run():
+            return _unit(encoder(ids_BL.to(self.engine.device), mask_BL.to(self.engine.device)))
+
+    def decode(self, vectors: np.ndarray) -> list[str]:
+        """(N, D) or (D,) -> one text per vector."""
+        return [decoded.text for decoded in self.decode_full(vectors)]
+
+    def decode_full(self, vectors: np.ndarray) -> list[Decoded]:
+        """(N, D) or (D,) -> texts with confidence and familiarity. Vectors are brought to norm 1; ValueError for zero, NaN, other D."""
+        decoder = self._part("text_decoder")
+        vectors_ND = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
+        if vectors_ND.ndim != 2 or vectors_ND.shape[1] != self.dim:
+            raise ValueError(f"vectors must be (N, {self.dim}) or ({self.dim},), got {np.shape(vectors)}")
+        norms_N = np.linalg.norm(vectors_ND, axis=1)
+        if not np.all(np.isfinite(norms_N)) or np.any(norms_N < 1e-6):
+            raise ValueError(f"vectors must be finite and not zero, got the norms {norms_N.tolist()}")
+        vectors_ND = vectors_ND / norms_N[:, None]
+        with self.engine.run():
+            ids, logprobs = decoder.generate(torch.from_numpy(vectors_ND).to(self.engine.device))
+        texts = [self.tokenizers["decoder"].decode(row) for row in ids]
+        return [self._judged(text, logprob) for text, logprob in zip(texts, logprobs.tolist())]
+
+    def _judged(self, text: str, logprob: float) -> Decoded:
+        """The calibration's view of a mean token logprob; without a calibration the plain probability."""
+        facts = self.config.calibration
+        if "confidence_scale" in facts:
+            logit = facts["confidence_scale"] * logprob + facts.get("confidence_bias", 0.0)
+            confidence = 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, logit))))
+        else:
+            confidence = math.exp(min(0.0, logprob))
+        return Decoded(text.strip(), confidence, logprob >= facts.get("familiar_logprob", -math.inf), logprob)
+
+    # inside
+
+    def _part(self, name: str) -> nn.Module:
+        if name not in self.modules:
+            raise RuntimeError(f"this model was made without its part {name!r} (it has {', '.join(self.modules) or 'none'})")
+        return self.modules[name]
+
+    def _clip(self, frames_THWC: np.ndarray) -> np.ndarray:
+        """Any camera frames -> (frames, size, size, 3) uint8."""
+        frames = frames_THWC[None] if frames_THWC.ndim == 3 else frames_THWC
+        count, size = self.config.vision.frames, self.config.preprocess.image_size
+        if frames.ndim != 4 or len(frames) not in (1, count):
+            raise ValueError(f"frames must be (H, W, 3) or ({count}, H, W, 3), got {frames_THWC.shape}")
+        if frames.shape[1:] != (size, size, 3) or frames.dtype != np.uint8:
+            frames = np.stack([resize_frame(frame, size) for frame in frames])
+        return frames if len(frames) == count else np.repeat(frames, count, axis=0)
+
+
+def _build(config: ModelConfig, part: str) -> nn.Module:
+    """An empty part to load weights into. The meta device spares drawing random weights; transformers' buffers need a real one."""
+    if part == "text_encoder":
+        return TextEncoder(config.text_encoder, config.dim)
+    with torch.device("meta"):
+        if part == "vision":
+            return VisionEncoder(config.vision)
+        if part == "predictor":
+            return Predictor(config.predictor, config.vision.hidden_size, config.dim)
+        return TextDecoder(config.text_decoder, config.dim)
+
+
+def _texts(texts: Sequence[str]) -> list[str]:
+    if isinstance(texts, str):
+        raise TypeError(f"give a list of texts, not the text {texts!r}")
+    return list(texts)
+
+
+def _unit(vectors_ND: Tensor) -> np.ndarray:
+    """float32 numpy rows of norm 1. FloatingPointError for NaN or infinity, which nobody downstream could explain."""
+    vectors_ND = F.normalize(vectors_ND.float(), dim=-1)
+    if not vectors_ND.isfinite().all():
+        raise FloatingPointError("the model's output is not finite; are the weights damaged?")
+    return vectors_ND.cpu().numpy()
