@@ -1,0 +1,177 @@
+"""Who may import whom (docs/design.md), from the source; what an import drags in; that an installed package is one package."""
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROS = {
+    *("rclpy", "launch", "launch_ros", "launch_testing", "ament_index_python", "cv_bridge", "message_filters"),
+    *("builtin_interfaces", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces", "sensor_msgs", "std_msgs", "std_srvs"),
+    *("vljepa_ros.msg", "vljepa_ros.srv"),
+}
+# Part of the house -> the other parts it may import. Parts that are not named here may not exist.
+MAY_IMPORT = {
+    "vljepa_ros": set(),  # the root's __init__.py
+    "vljepa_ros.assets": set(),
+    "vljepa_ros.model": set(),
+    "vljepa_ros.streaming": {"vljepa_ros.model"},
+    "vljepa_ros.evaluation": {"vljepa_ros.model", "vljepa_ros.streaming"},
+    "vljepa_ros.nodes": {"vljepa_ros.model", "vljepa_ros.streaming"},
+    "vljepa_ros.client": set(),
+    "vljepa_ros.cli": {"vljepa_ros.model", "vljepa_ros.streaming", "vljepa_ros.evaluation", "vljepa_ros.nodes", "vljepa_ros.client"},
+    "vljepa_training": {"vljepa_ros.model", "vljepa_ros.streaming", "vljepa_ros.evaluation"},
+}
+SPEAK_ROS = {"vljepa_ros.nodes", "vljepa_ros.client"}
+SPEAK_ROS_LAZILY = {"vljepa_ros.cli"}
+
+
+def sources() -> dict[str, Path]:
+    """Module name -> file, for both packages. A package's __init__.py goes by the package's name."""
+    found = {}
+    for base, package in ((ROOT, "vljepa_ros"), (ROOT / "training", "vljepa_training")):
+        for path in (base / package).rglob("*.py"):
+            parts = path.relative_to(base).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(module: str, source: str, is_package: bool = False) -> Iterator[tuple[str, bool]]:
+    """(imported dotted name, whether only when a function runs), as absolute names; `from a import b` gives a.b."""
+
+    def walk(node: ast.AST, lazy: bool) -> Iterator[tuple[str, bool]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from ((alias.name, lazy) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                base = child.module or ""
+                if child.level:
+                    parts = module.split(".") if is_package else module.split(".")[:-1]
+                    base = ".".join([*parts[: len(parts) - child.level + 1], *filter(None, [child.module])])
+                yield from ((f"{base}.{alias.name}", lazy) for alias in child.names)
+            yield from walk(child, lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+
+    yield from walk(ast.parse(source), False)
+
+
+def part_of(name: str) -> str:
+    """The part of the house that a dotted name belongs to, "" for names from elsewhere."""
+    head, *rest = name.split(".")
+    if head == "vljepa_training" or (head == "vljepa_ros" and (not rest or rest[0].startswith("__"))):
+        return head
+    return f"{head}.{rest[0]}" if head == "vljepa_ros" else ""
+
+
+def is_within(name: str, roots: set[str]) -> bool:
+    return any(name == root or name.startswith(root + ".") for root in roots)
+
+
+def violations(module: str, source: str, is_package: bool = False) -> list[str]:
+    """What a module imports against the rules, as sentences."""
+    here, wrong = part_of(module), []
+    if here not in MAY_IMPORT:
+        wrong.append(f"{module} belongs to no part of the house")
+    for name, lazy in imports(module, source, is_package):
+        there = part_of(name)
+        if is_within(name, ROS):
+            if here not in SPEAK_ROS and not (here in SPEAK_ROS_LAZILY and lazy):
+                wrong.append(f"{module} imports {name}: ROS belongs to nodes/ and client.py, and to cli/ when a subcommand runs")
+        elif there and there not in {here, "vljepa_ros"} and there not in MAY_IMPORT.get(here, set()):
+            wrong.append(f"{module} imports {name}: {here} may not know {there}")
+        elif is_within(name, {"mujoco"}) and here != "vljepa_training":
+            wrong.append(f"{module} imports {name}: MuJoCo belongs to training")
+        elif is_within(name, {"onnxruntime"}) and not (here == "vljepa_ros.model" and lazy):
+            wrong.append(f"{module} imports {name}: ONNX Runtime belongs to model/engines, when an engine is made")
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("vljepa_ros.model.vljepa", "from ..streaming import Clip"),
+        ("vljepa_ros.model.vljepa", "from vljepa_ros import streaming"),
+        ("vljepa_ros.streaming.clips", "def f():\n    import rclpy"),
+        ("vljepa_ros.streaming.clips", "import vljepa_ros.nodes.conversions"),
+        ("vljepa_ros.evaluation.stream", "from vljepa_ros.msg import DecodedText"),
+        ("vljepa_ros.nodes.predictor_node", "from vljepa_training.train import main"),
+        ("vljepa_ros.nodes.predictor_node", "from ..evaluation import boundaries"),
+        ("vljepa_ros.cli.demo", "from sensor_msgs.msg import Image"),
+        ("vljepa_ros.cli.demo", "def f():\n    from vljepa_training.tabletop import bag"),
+        ("vljepa_ros.model.engines.onnx", "import onnxruntime as ort"),
+        ("vljepa_ros.streaming.clips", "def f():\n    if True:\n        import mujoco"),
+        ("vljepa_training.train", "from vljepa_ros.nodes import conversions"),
+        ("vljepa_ros.utils", "import os"),
+    ],
+)
+def test_the_rules_notice(module, source):
+    assert violations(module, source)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("vljepa_ros.streaming.clips", "from ..model import preprocess\nfrom .types import Clip"),
+        ("vljepa_ros.cli.demo", "def f():\n    import rclpy\n    from ..nodes import conversions"),
+        ("vljepa_ros.nodes.predictor_node", "import rclpy\nfrom vljepa_ros.msg import SemanticEmbedding"),
+        ("vljepa_ros.model.engines.onnx", "def f():\n    import onnxruntime"),
+        ("vljepa_ros.evaluation.stream", "from vljepa_ros import __version__"),
+    ],
+)
+def test_the_rules_let_pass(module, source):
+    assert violations(module, source) == []
+
+
+def test_every_module_keeps_the_rules():
+    found = sources()
+    assert {"vljepa_ros.streaming.types", "vljepa_training"} <= set(found), "the search for sources finds nothing"
+    wrong = [v for name, path in found.items() for v in violations(name, path.read_text(), path.name == "__init__.py")]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_source_leaves_room_for_the_generated_packages():
+    made = [name for name in ("msg", "srv", "action") if (ROOT / "vljepa_ros" / name).exists()]
+    assert not made, f"vljepa_ros/{made} in the source would hide the messages that colcon builds"
+
+
+def run_python(code: str, cwd: Path, pythonpath: str, *flags: str) -> str:
+    """Standard output of `python -c code`, away from the checkout's own sys.path."""
+    env = {**os.environ, "PYTHONPATH": pythonpath}
+    done = subprocess.run([sys.executable, *flags, "-c", code], cwd=cwd, env=env, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("package", ["vljepa_ros.model", "vljepa_ros.streaming"])
+def test_the_core_imports_neither_ros_nor_simulator_nor_onnx(package, tmp_path):
+    code = f"import json, sys, {package}; print(json.dumps(sorted(sys.modules)))"
+    loaded = set(json.loads(run_python(code, tmp_path, str(ROOT))))
+    assert package in loaded
+    assert not loaded & {"rclpy", "mujoco", "onnxruntime", "vljepa_training", "vljepa_ros.nodes", "launch"}
+
+
+def test_an_installed_package_is_one_package(tmp_path):
+    """All modules imported from outside the checkout come from the install space; none leaks in from the checkout or from a pip copy."""
+    try:
+        import vljepa_ros.msg
+    except ImportError:
+        pytest.fail("vljepa_ros.msg is not built or not on the path: run `make test`, or source tools/env.sh after `make setup`")
+    installed = Path(vljepa_ros.msg.__file__).parents[2]
+    assert ROOT / "vljepa_ros" not in (installed / "vljepa_ros").parents and installed != ROOT
+    names = [name for name in sources() if part_of(name) != "vljepa_training"]
+    code = (
+        f"import importlib, json, sys\nfor name in {names}: importlib.import_module(name)\n"
+        "import vljepa_ros.msg\n"
+        "print(json.dumps({n: list(getattr(m, '__path__', [])) + [m.__file__] for n, m in sys.modules.items() if n.startswith('vljepa_ros')}))"
+    )
+    elsewhere = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and Path(p) not in (ROOT, ROOT / "training")]
+    places = json.loads(run_python(code, tmp_path, os.pathsep.join(elsewhere), "-P").splitlines()[-1])
+    assert set(names) <= set(places)
+    strangers = {name: where for name, where in places.items() if any(installed not in Path(p).parents for p in where if p)}
+    assert not strangers
