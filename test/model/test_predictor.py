@@ -1,4 +1,4 @@
-"""Predictor against transformers' Llama layers without a causal mask, and what padding, merging and broadcasting must not change."""
+"""Predictor against transformers' Llama layers without a causal mask; what padding, merging, broadcasting must not change."""
 from __future__ import annotations
 
 import pytest

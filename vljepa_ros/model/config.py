@@ -1,8 +1,8 @@
 """The facts that belong to weights: frozen dataclasses, the same for the tiny, the tabletop and the paper size.
 
-A fact lives here when changing it without retraining makes the weights wrong (sizes, means, clip period). What a user chooses lives in
-the nodes' parameters. `to_dict`/`from_dict` are what a checkpoint's config.json holds; an unknown or a missing key is an error that
-names it, so that a checkpoint written by a newer version never loads half understood. The presets live in `presets.py`.
+A fact lives here when changing it without retraining makes the weights wrong (sizes, means, clip period). What a user chooses lives
+in the nodes' parameters. `to_dict`/`from_dict` are what a checkpoint's config.json holds; an unknown or a missing key is an error
+that names it, so that a checkpoint written by a newer version never loads half understood. The presets live in `presets.py`.
 """
 from __future__ import annotations
 
@@ -147,17 +147,18 @@ class PredictorConfig(_Config):
     query_bos: bool = False  # queries begin with the tokenizer's BOS token
 
     def __post_init__(self) -> None:
-        _positive(self, "hidden_size", "layers", "heads", "kv_heads", "head_dim", "intermediate_size", "vocab_size", "merge", "merge_time")
+        _positive(self, "hidden_size", "layers", "heads", "kv_heads", "head_dim", "intermediate_size", "vocab_size")
+        _positive(self, "merge", "merge_time")
         _heads(self)
-        if self.merges and (self.visual_grid <= 0 or self.visual_grid % self.merge):
+        if self.merges > 1 and (self.visual_grid <= 0 or self.visual_grid % self.merge):
             raise ValueError(
                 f"PredictorConfig.visual_grid must be a positive multiple of merge={self.merge}, got {self.visual_grid}"
             )
 
     @property
     def merges(self) -> int:
-        """Visual tokens of the X-Encoder that become one of the Predictor; 0 where each stays its own."""
-        return self.merge**2 * self.merge_time if self.merge > 1 or self.merge_time > 1 else 0
+        """Visual tokens of the X-Encoder that become one of the Predictor."""
+        return self.merge**2 * self.merge_time
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,8 @@ class TextDecoderConfig(_Config):
     eos_id: int = 2
 
     def __post_init__(self) -> None:
-        _positive(self, "hidden_size", "layers", "heads", "kv_heads", "head_dim", "intermediate_size", "vocab_size", "prefix_tokens")
+        _positive(self, "hidden_size", "layers", "heads", "kv_heads", "head_dim", "intermediate_size", "vocab_size")
+        _positive(self, "prefix_tokens", "max_tokens")
         _heads(self)
 
 
@@ -234,7 +236,7 @@ class ModelConfig(_Config):
                 f"ModelConfig.preprocess.image_size must equal vision.image_size, "
                 f"got {self.preprocess.image_size} and {self.vision.image_size}"
             )
-        if self.predictor.merges and self.predictor.visual_grid != self.vision.grid:
+        if self.predictor.merges > 1 and self.predictor.visual_grid != self.vision.grid:
             raise ValueError(
                 f"ModelConfig.predictor.visual_grid must equal image_size / patch_size = {self.vision.grid}, "
                 f"got {self.predictor.visual_grid}"

@@ -7,7 +7,7 @@ from torch import nn
 
 
 def init_linears(module: nn.Module, layers: int, residual: Iterable[str] = ("out", "down")) -> None:
-    """Truncated normal of 1/sqrt(fan-in) (0.02 at Llama's width, as published, and right for narrow networks too), zero biases.
+    """Truncated normal of 1/sqrt(fan-in), zero biases: 0.02 at Llama's width, as published, and right for narrow networks too.
 
     Projections that write into the residual stream (`residual`: their names) are smaller by sqrt(2 * layers), so that the stream's
     variance does not grow with depth.

@@ -1,7 +1,7 @@
 """The Llama layer, as the Predictor (every token sees every token) and the TextDecoder (causal, with a cache) use it.
 
-Equal to Hugging Face's LlamaModel layers within fp32 rounding; query, key and value are one matrix here, gate and up another. Knows
-nothing of images, queries, tokenizers.
+Equal to Hugging Face's LlamaModel layers within fp32 rounding; query, key and value are one matrix here, gate and up another.
+Knows nothing of images, queries, tokenizers.
 
 Shapes: B batch, N tokens, C hidden size, H heads, K key/value heads, D head size.
 """

@@ -23,7 +23,7 @@ class Predictor(nn.Module):
     def __init__(self, cfg: PredictorConfig, vision_dim: int, dim: int) -> None:
         super().__init__()
         self.cfg = cfg
-        self.vis_proj = nn.Linear(vision_dim * max(1, cfg.merges), cfg.hidden_size)
+        self.vis_proj = nn.Linear(vision_dim * cfg.merges, cfg.hidden_size)
         self.embed_tokens = nn.Embedding(cfg.vocab_size, cfg.hidden_size)
         self.embed_tokens.requires_grad_(False)
         self.query_proj = nn.Linear(cfg.hidden_size, cfg.hidden_size)
@@ -33,9 +33,9 @@ class Predictor(nn.Module):
         nn.init.eye_(self.query_proj.weight)  # the query starts as Llama's own tokens
 
     def forward(self, visual_BND: Tensor, query_ids_BL: Tensor, query_mask_BL: Tensor | None = None) -> Tensor:
-        """visual_BND: VisionEncoder tokens; query_ids_BL: int64, padded at the right; query_mask_BL: bool, True = token, None = no padding.
+        """Vectors_BD, float32, not normalised.
 
-        Returns vectors_BD, float32, not normalised. L = 0 is the empty query. A batch of 1 on either side serves every row of the
+        visual_BND: VisionEncoder tokens; query_ids_BL: int64, padded at the right; query_mask_BL: bool, True = token, None = no padding. L = 0 is the empty query. A batch of 1 on either side serves every row of the
         other: one clip with Q queries, or one prompt for B clips. Padding changes nothing: it is hidden from attention and pool.
         Raises ValueError for batches that do not fit.
         """
@@ -61,7 +61,7 @@ class Predictor(nn.Module):
     def _merge(self, visual_BND: Tensor) -> Tensor:
         """Each block of merge_time x merge x merge neighbouring tokens becomes one token, their vectors one after the other."""
         m, t, g = self.cfg.merge, self.cfg.merge_time, self.cfg.visual_grid
-        if not self.cfg.merges:
+        if self.cfg.merges == 1:
             return visual_BND
         B, N, D = visual_BND.shape
         if N % (g * g * t):
@@ -70,7 +70,7 @@ class Predictor(nn.Module):
         return x.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(B, N // self.cfg.merges, self.cfg.merges * D)
 
     def load_llama(self, state: Mapping[str, Tensor], first_layer: int = 0) -> None:
-        """Take token table, layers from `first_layer` on, and final norm out of Hugging Face Llama weights. ValueError names what lacks."""
+        """Take token table, layers from `first_layer` on, and final norm from Hugging Face Llama weights; ValueError names what lacks."""
         state = {name.removeprefix("model."): tensor for name, tensor in state.items()}
         self.stack.load_state_dict(stack_from_hf(state, self.cfg.layers, first_layer))
         self.embed_tokens.load_state_dict({"weight": state["embed_tokens.weight"]})

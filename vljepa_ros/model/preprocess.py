@@ -1,4 +1,4 @@
-"""Camera image to network input. The one place that does it, for robot and training alike: a second recipe is a silent loss of accuracy."""
+"""Camera image to network input, for robot and training alike: a second recipe somewhere else is a silent loss of accuracy."""
 from __future__ import annotations
 
 import cv2
@@ -31,7 +31,9 @@ def normalise(frames_BTHWC: np.ndarray | Tensor, cfg: PreprocessConfig, device: 
     The result is a view with the channels last in memory, which is what `VisionEncoder` reads fastest. Bytes travel to the device,
     not floats. Raises ValueError for other types or shapes.
     """
-    frames = torch.from_numpy(np.ascontiguousarray(frames_BTHWC)) if isinstance(frames_BTHWC, np.ndarray) else frames_BTHWC
+    frames = frames_BTHWC
+    if isinstance(frames, np.ndarray):
+        frames = torch.from_numpy(np.require(frames, requirements=("C", "W")))  # torch takes no read-only memory
     if frames.ndim == 4:
         frames = frames.unsqueeze(0)
     if frames.dtype != torch.uint8 or frames.ndim != 5 or frames.shape[-1] != 3:

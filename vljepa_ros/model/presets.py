@@ -14,7 +14,7 @@ STATE_PROMPT = "What is the state of the scene?"
 
 
 def _bert(vocab_size: int, hidden_size: int, layers: int, heads: int, intermediate_size: int, max_tokens: int) -> dict:
-    """A small BERT as a Hugging Face config. No dropout: cached-gradient training runs every text twice and needs the same answer."""
+    """A small BERT as a Hugging Face config. No dropout: cached-gradient training runs each text twice and needs one answer."""
     return {
         "model_type": "bert",
         "vocab_size": vocab_size,

@@ -29,10 +29,10 @@ class TextDecoder(nn.Module):
         init_linears(self, cfg.layers)  # the token table keeps PyTorch's variance of 1, the prefix's too
 
     def forward(self, vectors_BD: Tensor, ids_BL: Tensor, mask_BL: Tensor | None = None) -> Tensor:
-        """Teacher forcing. ids_BL begin with BOS and are padded at the right; returns logits_BLV, those at i predict ids at i + 1.
+        """Teacher forcing: ids_BL begin with BOS and are padded at the right; the logits_BLV (float32) at i predict the ids at i + 1.
 
-        A causal model never looks at what stands to the right, so padding needs no mask; `mask_BL` marks the positions whose logits
-        count in the loss and is accepted here for one interface with the other text modules.
+        A causal model never looks at what stands to the right, so padding needs no mask; `mask_BL` marks the positions whose
+        logits count in the loss and is accepted here for one interface with the other text modules.
         """
         x_BNC = torch.cat([self._prefix(vectors_BD), self._embed(ids_BL)], dim=1)
         hidden_BNC = self.stack(x_BNC, causal=True)

@@ -1,7 +1,7 @@
 """The Y-Encoder: any Hugging Face text encoder, mean over its non-padding tokens, one linear layer into the shared space.
 
-Built from a configuration alone: no network, no remote code. transformers is imported only when one is built, because it takes seconds
-and a predictor node never needs it.
+Built from a configuration alone: no network, no remote code. transformers is imported only when one is built, because it takes
+seconds and a predictor node never needs it.
 """
 from __future__ import annotations
 

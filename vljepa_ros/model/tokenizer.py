@@ -42,7 +42,10 @@ class Tokenizer:
     def encode(
         self, texts: Sequence[str], max_tokens: int, bos: bool = False, eos: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """(ids_BL int64, mask_BL bool), padded at the right to the longest text; BOS and EOS count towards `max_tokens` and are never cut."""
+        """(ids_BL int64, mask_BL bool), padded at the right to the longest text.
+
+        Longer texts are cut to `max_tokens`, BOS and EOS counted and never cut. ValueError when not even those fit.
+        """
         room = max_tokens - bos - eos
         if room < 0:
             raise ValueError(f"max_tokens must leave room for BOS and EOS, got {max_tokens}")

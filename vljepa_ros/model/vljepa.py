@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import checkpoint
+from . import checkpoint, checkpoint_writer
 from .checkpoint import STEMS, TOKENIZERS, CheckpointError
 from .config import ModelConfig
 from .engine import TorchEngine, make_engine
@@ -60,8 +60,7 @@ class VLJEPA:
         self.config = config
         self.modules: dict[str, nn.Module] = {part: module for part, module in modules.items() if module is not None}
         self.tokenizers = dict(tokenizers or {})
-        if lacking := sorted(n for part, n in TOKENIZERS.items() if part in self.modules and n not in self.tokenizers):
-            raise ValueError(f"tokenizers lacks {lacking[0]!r}")
+        self._check_tokenizers()
         if engine is None:
             tensor = next((p for m in self.modules.values() for p in m.parameters()), torch.empty(0))
             engine = TorchEngine(tensor.device, bf16=False)
@@ -76,7 +75,7 @@ class VLJEPA:
         engine: str = "auto",
         parts: Collection[str] | None = None,
     ) -> VLJEPA:
-        """Load a checkpoint folder or a bundled one by name. `parts`: some of vision, predictor, text_encoder, text_decoder; None = all.
+        """A checkpoint folder, or a bundled one by name. `parts`: some of vision, predictor, text_encoder, text_decoder; None = all.
 
         Every file that is read is checked against its sha256. Raises CheckpointError (one line, with the remedy), ValueError for an
         unknown part or engine.
@@ -105,7 +104,7 @@ class VLJEPA:
     def space_id(self) -> str:
         """16 hex digits of the space that the vectors live in: a hash of the text encoder, or without one of the predictor."""
         part = "text_encoder" if "text_encoder" in self.modules else "predictor"
-        return checkpoint.space_id(self._part(part), getattr(self.config, part).to_dict(), self.dim)
+        return checkpoint_writer.space_id(self._part(part), getattr(self.config, part).to_dict(), self.dim)
 
     @property
     def dim(self) -> int:
@@ -115,13 +114,14 @@ class VLJEPA:
         """Write the checkpoint folder (atomically, fp16). ValueError from a bf16 engine, whose weights are rounded."""
         if self.engine.bf16:
             raise ValueError('a bf16 engine holds rounded weights; load with engine="torch" to save')
-        self.__dict__.pop("space_id", None) if "text_encoder" in self.modules else None  # training may have moved it
-        checkpoint.save_checkpoint(folder, self.config, self.modules, self.tokenizers, self.space_id)
+        if "text_encoder" in self.modules:
+            self.__dict__.pop("space_id", None)  # training may have moved the space since it was named
+        checkpoint_writer.save_checkpoint(folder, self.config, self.modules, self.tokenizers, self.space_id)
 
     # frames and queries
 
     def encode_frames(self, frames_THWC: np.ndarray) -> Tensor:
-        """uint8 RGB (T, H, W, 3) or one image (H, W, 3), of any size -> tokens_1ND, to be used for any number of `predict`.
+        """uint8 RGB (T, H, W, 3) or one image (H, W, 3), of any size -> tokens_1ND, good for any number of `predict`.
 
         T must be the checkpoint's number of frames, or 1: a single image is repeated to the clip's shape.
         """
@@ -136,7 +136,7 @@ class VLJEPA:
             return np.zeros((0, self.dim), dtype=np.float32)
         cfg = self.config.predictor
         ids_QL, mask_QL = self.tokenizers["query"].encode(_texts(queries), cfg.max_query_tokens, bos=cfg.query_bos)
-        mask_QL = None if mask_QL.all() else mask_QL.to(self.engine.device)  # without padding attention needs no mask and is faster
+        mask_QL = None if mask_QL.all() else mask_QL.to(self.engine.device)  # attention without a mask is faster
         with self.engine.run():
             return _unit(predictor(tokens_1ND, ids_QL.to(self.engine.device), mask_QL))
 
@@ -167,7 +167,7 @@ class VLJEPA:
         return [decoded.text for decoded in self.decode_full(vectors)]
 
     def decode_full(self, vectors: np.ndarray) -> list[Decoded]:
-        """(N, D) or (D,) -> texts with confidence and familiarity. Vectors are brought to norm 1; ValueError for zero, NaN, other D."""
+        """(N, D) or (D,) -> texts with confidence and familiarity. Brought to norm 1; ValueError for zero, NaN or other D."""
         decoder = self._part("text_decoder")
         vectors_ND = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
         if vectors_ND.ndim != 2 or vectors_ND.shape[1] != self.dim:
@@ -197,6 +197,22 @@ class VLJEPA:
         if name not in self.modules:
             raise RuntimeError(f"this model was made without its part {name!r} (it has {', '.join(self.modules) or 'none'})")
         return self.modules[name]
+
+    def _check_tokenizers(self) -> None:
+        """ValueError where a part's tokenizer is missing, knows more tokens than the part, or numbers the special ones otherwise."""
+        config = self.config
+        for part in self.modules.keys() & TOKENIZERS.keys():
+            name, facts = TOKENIZERS[part], getattr(config, part)
+            if name not in self.tokenizers:
+                raise ValueError(f"the part {part} needs the tokenizer {name!r}, got {sorted(self.tokenizers)}")
+            tokenizer = self.tokenizers[name]
+            room = facts.hub.get("vocab_size", tokenizer.vocab_size) if part == "text_encoder" else facts.vocab_size
+            if tokenizer.vocab_size > room:
+                raise ValueError(f"the tokenizer {name!r} has {tokenizer.vocab_size} tokens, {part}.vocab_size is {room}")
+            ids = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id)
+            if part == "text_decoder" and ids != (facts.pad_id, facts.bos_id, facts.eos_id):
+                raise ValueError(f"text_decoder's pad, bos, eos must be the tokenizer's {ids}, got "
+                                 f"{(facts.pad_id, facts.bos_id, facts.eos_id)}")
 
     def _clip(self, frames_THWC: np.ndarray) -> np.ndarray:
         """Any camera frames -> (frames, size, size, 3) uint8."""
