@@ -1,6 +1,8 @@
 """Predictor against transformers' Llama layers without a causal mask; what padding, merging, broadcasting must not change."""
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -136,6 +138,9 @@ def test_merging_puts_neighbours_side_by_side():
     assert merged[0, 0, ::3].tolist() == [0, 1, 4, 5]
     assert merged[0, 3, ::3].tolist() == [10, 11, 14, 15]
     assert merged[0, 4, ::3].tolist() == [16, 17, 20, 21]
+    in_time = Predictor(dataclasses.replace(cfg, merge_time=2), 3, 4)._merge(names)
+    assert in_time.shape == (1, 4, 24)
+    assert in_time[0, 3, ::3].tolist() == [10, 11, 14, 15, 26, 27, 30, 31]
     with pytest.raises(ValueError, match="30 visual tokens"):
         model(torch.zeros(1, 30, 3), torch.zeros(1, 0, dtype=torch.int64))
 

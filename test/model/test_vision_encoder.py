@@ -11,7 +11,7 @@ from vljepa_ros.model.vision_encoder import vision_state_from_hf
 
 SIZES = {  # head sizes whose three thirds fill the head (24) and leave a rest that does not turn (16, 22, 64)
     "head16": VisionConfig(image_size=32, patch_size=8, tubelet_size=2, frames=4, hidden_size=32, layers=2, heads=2),
-    "head22": VisionConfig(image_size=48, patch_size=16, tubelet_size=2, frames=8, hidden_size=44, layers=2, heads=2, mlp_ratio=2.0),
+    "head22": VisionConfig(image_size=48, patch_size=16, tubelet_size=2, frames=8, hidden_size=44, layers=2, heads=2, mlp_ratio=2),
     "head24": VisionConfig(image_size=32, patch_size=16, tubelet_size=1, frames=3, hidden_size=72, layers=1, heads=3),
     "head64": VisionConfig(image_size=64, patch_size=16, tubelet_size=2, frames=8, hidden_size=192, layers=3, heads=3),
 }

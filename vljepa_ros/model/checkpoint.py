@@ -1,7 +1,7 @@
 """A checkpoint is a folder: config.json, one safetensors file (or several shards) per part, tokenizers.
 
-config.json names every other file with its size and sha256, and carries a seal over itself. Nothing is loaded before its hash is
-checked, nothing is ever unpickled, nothing is fetched. Weights are fp16 on disk and fp32 in memory. Whatever is wrong with a folder
+config.json names every other file with its size and sha256, and carries a seal over itself. Nothing is loaded before its hash
+is checked, nothing is ever unpickled, nothing is fetched. Weights are fp16 on disk and fp32 in memory. Whatever is wrong with a folder
 is a `CheckpointError` of one line that names the file and the remedy. This file reads; `checkpoint_writer.py` writes.
 """
 from __future__ import annotations
@@ -75,7 +75,7 @@ def read_manifest(folder: Path) -> Manifest:
         seal = content.pop("sha256")
     except FileNotFoundError:
         raise CheckpointError(path, "missing") from None
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(path, f"cannot be read as a checkpoint's config ({type(error).__name__}: {error})") from error
     if content.get("format") != FORMAT:
         raise CheckpointError(path, f"has format {content.get('format')!r}, this version reads {FORMAT}", "update vljepa_ros")

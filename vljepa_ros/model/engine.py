@@ -1,7 +1,7 @@
 """Where and in which arithmetic a model runs: device, and torch in fp32 ("torch") or bf16 ("torch-bf16").
 
-bf16 keeps norms, rotary angles, softmax sums and the residual stream in fp32 (autocast); only the matrices are rounded, once, when
-the model is prepared. Sets no thread counts: those belong to the process.
+bf16 keeps norms, rotary angles, softmax sums and the residual stream in fp32 (autocast); only the matrices are rounded, once,
+when the model is prepared. Sets no thread counts: those belong to the process.
 """
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TorchEngine:
         return "torch-bf16" if self.bf16 else "torch"
 
     def prepare(self, module: nn.Module) -> nn.Module:
-        """Onto the device, into evaluation mode; with bf16 the Linear weights are cast for good, so that no call does it again."""
+        """Onto the device, into evaluation mode; with bf16 the Linear weights are cast for good, not again in every call."""
         module.to(self.device).eval()
         if self.bf16:
             for child in module.modules():
@@ -41,7 +41,7 @@ class TorchEngine:
 
 
 def make_engine(device: str = "auto", engine: str = "auto") -> TorchEngine:
-    """device: "auto" (CUDA where present), or what torch.device takes. engine: one of ENGINES; "auto" is bf16 where it is in hardware.
+    """device: "auto" (CUDA where present), or what torch.device takes. engine: one of ENGINES; "auto": bf16 if the hardware has it.
 
     Raises ValueError for an unknown engine.
     """

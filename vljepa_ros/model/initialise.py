@@ -9,8 +9,8 @@ from torch import nn
 def init_linears(module: nn.Module, layers: int, residual: Iterable[str] = ("out", "down")) -> None:
     """Truncated normal of 1/sqrt(fan-in), zero biases: 0.02 at Llama's width, as published, and right for narrow networks too.
 
-    Projections that write into the residual stream (`residual`: their names) are smaller by sqrt(2 * layers), so that the stream's
-    variance does not grow with depth.
+    Projections that write into the residual stream (`residual`: their names) are smaller by sqrt(2 * layers), so that the
+    stream's variance does not grow with depth.
     """
     residual = tuple(residual)
     for name, child in module.named_modules():

@@ -28,8 +28,8 @@ def resize_frame(image_HWC: np.ndarray, size: int) -> np.ndarray:
 def normalise(frames_BTHWC: np.ndarray | Tensor, cfg: PreprocessConfig, device: torch.device | str = "cpu") -> Tensor:
     """uint8 frames (T, H, W, 3) or (B, T, H, W, 3) -> frames_BTCHW float32 on `device`: (x / 255 - mean) / std.
 
-    The result is a view with the channels last in memory, which is what `VisionEncoder` reads fastest. Bytes travel to the device,
-    not floats. Raises ValueError for other types or shapes.
+    The result is a view with the channels last in memory, which is what `VisionEncoder` reads fastest. Bytes travel to the
+    device, not floats. Raises ValueError for other types or shapes.
     """
     frames = frames_BTHWC
     if isinstance(frames, np.ndarray):

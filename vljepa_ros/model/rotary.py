@@ -1,11 +1,11 @@
 """Rotary positions: one rotation for both Transformers, and the two tables.
 
 `rotate` works on halves: dimension i is paired with dimension i + head_dim/2. Llama is defined so; V-JEPA 2 pairs neighbours
-(2i, 2i+1), and `vision_encoder.py` stores its query and key rows reordered into halves, which leaves every dot product as it was and
-spares a strided shuffle per layer.
+(2i, 2i+1), and `vision_encoder.py` stores its query and key rows reordered into halves, which leaves every dot product as it was
+and spares a strided shuffle per layer.
 
-The tables are always fp32 and no module buffers: `.to(bfloat16)` would round the angles, and V-JEPA 2's are not shift-invariant. They
-are computed once per shape and device, outside inference mode so that training can reuse what a forward pass cached.
+The tables are always fp32 and no module buffers: `.to(bfloat16)` would round the angles, and V-JEPA 2's are not shift-invariant.
+They are computed once per shape and device, outside inference mode so that training can reuse what a forward pass cached.
 """
 from __future__ import annotations
 

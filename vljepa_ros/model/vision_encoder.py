@@ -1,7 +1,7 @@
 """The X-Encoder: V-JEPA 2's Vision Transformer over space-time patches, equal to Hugging Face's VJEPA2Model encoder.
 
-Faster by one matrix for query, key and value, patches cut by reshaping, and a rotary table computed once in fp32. Knows nothing of
-resizing or normalising (preprocess.py) and nothing of text.
+Faster by one matrix for query, key and value, patches cut by reshaping, and a rotary table computed once in fp32. Knows nothing
+of resizing or normalising (preprocess.py) and nothing of text.
 
 Shapes: B clips, T frames, C = 3 channels, H x W pixels, N tokens (time-major, then rows, then columns), D hidden size.
 """
@@ -55,7 +55,7 @@ class VisionEncoder(nn.Module):
         init_linears(self, cfg.layers)
 
     def forward(self, frames_BTCHW: Tensor) -> Tensor:
-        """Normalised frames -> tokens_BND (float32, after the final norm). Sizes other than the config's get their own grid's positions.
+        """Normalised frames -> tokens_BND, float32, after the final norm. Frames of another size get their own grid's positions.
 
         Raises ValueError when T is no multiple of the tubelet or H, W none of the patch.
         """
@@ -66,7 +66,7 @@ class VisionEncoder(nn.Module):
                 f"frames must be (B, multiple of {t}, 3, multiple of {p}, multiple of {p}), got {tuple(frames_BTCHW.shape)}"
             )
         grid_DHW = (T // t, H // p, W // p)
-        # A patch vector is ordered (frame, row, column, channel): from the camera's own channels-last memory it is one straight copy.
+        # A patch vector is ordered (frame, row, column, channel): one straight copy from the camera's own channels-last memory.
         patches = frames_BTCHW.unflatten(4, (-1, p)).unflatten(3, (-1, p)).unflatten(1, (-1, t))
         patches = patches.permute(0, 1, 4, 6, 2, 5, 7, 3).flatten(4).flatten(1, 3)
         x_BND = self.patch(patches).float()  # the residual stream stays fp32 under autocast
@@ -79,8 +79,8 @@ class VisionEncoder(nn.Module):
 def vision_state_from_hf(state: Mapping[str, Tensor], cfg: VisionConfig) -> dict[str, Tensor]:
     """Hugging Face VJEPA2Model weights -> a `VisionEncoder` state dict.
 
-    Names may carry the prefix "encoder."; V-JEPA's own predictor ("predictor.*") and classifier heads are no part of the encoder and
-    are left out. ValueError names a weight that is missing, or left over (a model this code does not implement).
+    Names may carry the prefix "encoder."; V-JEPA's own predictor ("predictor.*") and classifier heads are no part of the encoder
+    and are left out. ValueError names a weight that is missing, or left over (a model this code does not implement).
     """
     left = {
         name.removeprefix("vjepa2.").removeprefix("encoder."): tensor

@@ -75,10 +75,10 @@ class VLJEPA:
         engine: str = "auto",
         parts: Collection[str] | None = None,
     ) -> VLJEPA:
-        """A checkpoint folder, or a bundled one by name. `parts`: some of vision, predictor, text_encoder, text_decoder; None = all.
+        """A checkpoint folder, or a bundled one by name. `parts`: of vision, predictor, text_encoder, text_decoder; None = all.
 
-        Every file that is read is checked against its sha256. Raises CheckpointError (one line, with the remedy), ValueError for an
-        unknown part or engine.
+        Every file that is read is checked against its sha256. Raises CheckpointError (one line, with the remedy), ValueError for
+        an unknown part or engine.
         """
         chosen = make_engine(device, engine)
         if unknown := sorted(set(parts or ()) - set(STEMS)):
@@ -199,20 +199,22 @@ class VLJEPA:
         return self.modules[name]
 
     def _check_tokenizers(self) -> None:
-        """ValueError where a part's tokenizer is missing, knows more tokens than the part, or numbers the special ones otherwise."""
+        """ValueError where a part's tokenizer is missing, has more tokens than the part, or numbers the special ones otherwise."""
         config = self.config
         for part in self.modules.keys() & TOKENIZERS.keys():
             name, facts = TOKENIZERS[part], getattr(config, part)
+            if facts is None:
+                raise ValueError(f"the config says nothing about the part {part}")
             if name not in self.tokenizers:
                 raise ValueError(f"the part {part} needs the tokenizer {name!r}, got {sorted(self.tokenizers)}")
             tokenizer = self.tokenizers[name]
             room = facts.hub.get("vocab_size", tokenizer.vocab_size) if part == "text_encoder" else facts.vocab_size
             if tokenizer.vocab_size > room:
                 raise ValueError(f"the tokenizer {name!r} has {tokenizer.vocab_size} tokens, {part}.vocab_size is {room}")
-            ids = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id)
-            if part == "text_decoder" and ids != (facts.pad_id, facts.bos_id, facts.eos_id):
-                raise ValueError(f"text_decoder's pad, bos, eos must be the tokenizer's {ids}, got "
-                                 f"{(facts.pad_id, facts.bos_id, facts.eos_id)}")
+            if part == "text_decoder":
+                theirs, ours = ((x.pad_id, x.bos_id, x.eos_id) for x in (tokenizer, facts))
+                if theirs != ours:
+                    raise ValueError(f"text_decoder's ids of pad, bos, eos must be the tokenizer's {theirs}, got {ours}")
 
     def _clip(self, frames_THWC: np.ndarray) -> np.ndarray:
         """Any camera frames -> (frames, size, size, 3) uint8."""
@@ -226,9 +228,10 @@ class VLJEPA:
 
 
 def _build(config: ModelConfig, part: str) -> nn.Module:
-    """An empty part to load weights into. The meta device spares drawing random weights; transformers' buffers need a real one."""
+    """An empty part to load weights into; on the meta device, which spares drawing random ones, where no buffers are needed."""
     if part == "text_encoder":
-        return TextEncoder(config.text_encoder, config.dim)
+        with torch.random.fork_rng(devices=[]):  # loading draws nothing from the caller's random numbers
+            return TextEncoder(config.text_encoder, config.dim)
     with torch.device("meta"):
         if part == "vision":
             return VisionEncoder(config.vision)

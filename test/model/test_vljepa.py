@@ -1,0 +1,207 @@
+"""The Python face on a tiny random checkpoint: norms, shapes, batches against single calls, refusals, engines."""
+from __future__ import annotations
+
+import dataclasses
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from vljepa_ros.model import VLJEPA
+from vljepa_ros.model.random_checkpoint import make_tiny
+
+QUERIES = ["", "Is the lamp on?", "What is the state of the scene? And of the drawer?", "?"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    make_tiny(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder) -> VLJEPA:
+    return VLJEPA.from_pretrained(folder, device="cpu", engine="torch")
+
+
+def frames(count: int = 4, height: int = 32, width: int = 32) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+def assert_unit(vectors: np.ndarray) -> None:
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=-1), 1.0, atol=1e-5)
+
+
+def test_every_vector_has_norm_1(model):
+    assert_unit(model.embed(frames()))
+    assert_unit(model.embed_queries(frames(), QUERIES))
+    assert_unit(model.encode_text(["the lamp is on", "x"]))
+    assert model.embed(frames()).shape == (model.dim,)
+
+
+def test_queries_in_one_batch_equal_single_embeds(model):
+    together = model.embed_queries(frames(), QUERIES)
+    assert together.shape == (4, model.dim)
+    for vector, query in zip(together, QUERIES):
+        np.testing.assert_allclose(model.embed(frames(), query), vector, atol=1e-6)
+    assert min(np.abs(a - b).max() for i, a in enumerate(together) for b in together[:i]) > 1e-4
+
+
+def test_tokens_serve_later_queries(model):
+    tokens = model.encode_frames(frames())
+    assert tokens.shape == (1, model.config.vision.tokens, model.config.vision.hidden_size)
+    np.testing.assert_array_equal(model.predict(tokens, [QUERIES[1]])[0], model.embed(frames(), QUERIES[1]))
+
+
+def test_texts_in_one_batch_equal_single_ones(model):
+    texts = ["the lamp is on", "x", "push the red cube to the left"]
+    for vector, text in zip(model.encode_text(texts), texts):
+        np.testing.assert_allclose(model.encode_text([text])[0], vector, atol=1e-5)
+
+
+def test_frames_of_any_size_and_a_single_image(model):
+    camera = frames(4, 48, 60)
+    assert_unit(model.embed(camera))
+    image = frames(1)[0]
+    alone = model.embed(image)
+    np.testing.assert_array_equal(alone, model.embed(np.repeat(image[None], 4, axis=0)))
+    np.testing.assert_array_equal(alone, model.embed(image[None]))
+
+
+def test_equal_frames_give_bit_equal_vectors(model):
+    assert np.array_equal(model.embed(frames()), model.embed(frames().copy()))
+
+
+@pytest.mark.parametrize("wrong", [frames(3), frames()[..., :2], frames().astype(np.float32), frames()[0, :, :, 0]])
+def test_wrong_frames_are_refused(model, wrong):
+    with pytest.raises(ValueError, match="must be"):
+        model.embed(wrong)
+
+
+def test_wrong_texts_are_refused(model):
+    with pytest.raises(ValueError, match=r"texts\[1\] is empty"):
+        model.encode_text(["a", ""])
+    with pytest.raises(TypeError, match="list of texts"):
+        model.encode_text("the lamp is on")
+    with pytest.raises(TypeError, match="list of texts"):
+        model.embed_queries(frames(), "Is the lamp on?")
+
+
+def test_nothing_in_nothing_out(model):
+    assert model.encode_text([]).shape == (0, model.dim)
+    assert model.embed_queries(frames(), []).shape == (0, model.dim)
+    assert model.decode(np.zeros((0, model.dim), np.float32)) == []
+
+
+def test_long_queries_and_texts_are_cut(model):
+    long = "the drawer is open and " * 50
+    assert_unit(model.embed(frames(), long)[None])
+    assert_unit(model.encode_text([long]))
+
+
+def test_decoding(model):
+    vectors = model.encode_text(["a", "the lamp is on"])
+    full = model.decode_full(vectors)
+    assert [d.text for d in full] == model.decode(vectors)
+    assert model.decode(vectors[1]) == [full[1].text]
+    assert model.decode(3.0 * vectors) == [d.text for d in full]  # means of embeddings are shorter than 1
+    for decoded in full:
+        assert decoded.familiar and decoded.confidence == pytest.approx(math.exp(decoded.logprob))
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(16), np.full(16, np.nan), np.ones(15), np.ones((2, 2, 16))])
+def test_wrong_vectors_are_refused(model, wrong):
+    with pytest.raises(ValueError, match="vectors must be"):
+        model.decode(wrong)
+
+
+def test_calibration_decides_confidence_and_familiarity(model, folder):
+    vector = model.encode_text(["a"])
+    logprob = model.decode_full(vector)[0].logprob
+    judged = VLJEPA.from_pretrained(folder, device="cpu", engine="torch")
+    facts = {"familiar_logprob": logprob + 0.01, "confidence_scale": 2.0, "confidence_bias": 1.0}
+    judged.config = dataclasses.replace(judged.config, calibration=facts)
+    decoded = judged.decode_full(vector)[0]
+    assert not decoded.familiar
+    assert decoded.confidence == pytest.approx(1 / (1 + math.exp(-(2 * logprob + 1))))
+    judged.config = dataclasses.replace(judged.config, calibration=facts | {"familiar_logprob": logprob - 0.01})
+    assert judged.decode_full(vector)[0].familiar
+
+
+def test_bf16_says_nearly_the_same(model, folder):
+    rounded = VLJEPA.from_pretrained(folder, device="cpu", engine="torch-bf16")
+    assert rounded.space_id == model.space_id and rounded.engine.name == "torch-bf16"
+    pairs = (
+        (model.embed_queries(frames(), QUERIES), rounded.embed_queries(frames(), QUERIES)),
+        (model.encode_text(["a", "the lamp is on"]), rounded.encode_text(["a", "the lamp is on"])),
+    )
+    for exact, near in pairs:
+        assert_unit(near)
+        assert (exact * near).sum(-1).min() > 0.999
+    assert len(rounded.decode(pairs[0][0])) == 4
+
+
+def test_unknown_engine_is_refused(folder):
+    with pytest.raises(ValueError, match="'tensorrt'"):
+        VLJEPA.from_pretrained(folder, engine="tensorrt")
+
+
+def test_a_model_does_not_touch_the_thread_count(folder):
+    before = torch.get_num_threads()
+    VLJEPA.from_pretrained(folder).embed(frames())
+    assert torch.get_num_threads() == before
+
+
+def test_parts_at_hand_are_used_as_they_are(model):
+    """A trainer looks at its own modules: same answers, still trainable afterwards."""
+    parts = {name: module.train() for name, module in model.modules.items()}
+    mine = VLJEPA(model.config, **parts, tokenizers=model.tokenizers)
+    np.testing.assert_array_equal(mine.embed(frames()), model.embed(frames()))
+    assert mine.space_id == model.space_id
+    assert all(module.training for module in mine.modules.values())
+    for module in parts.values():
+        module.eval()
+
+
+def test_tokenizers_must_fit(model):
+    with pytest.raises(ValueError, match="needs the tokenizer 'query'"):
+        VLJEPA(model.config, predictor=model.modules["predictor"])
+    small = dataclasses.replace(model.config, predictor=dataclasses.replace(model.config.predictor, vocab_size=100))
+    with pytest.raises(ValueError, match="predictor.vocab_size is 100"):
+        VLJEPA(small, predictor=model.modules["predictor"], tokenizers=model.tokenizers)
+    other = dataclasses.replace(model.config, text_decoder=dataclasses.replace(model.config.text_decoder, eos_id=7))
+    with pytest.raises(ValueError, match=r"\(0, 1, 2\), got \(0, 1, 7\)"):
+        VLJEPA(other, text_decoder=model.modules["text_decoder"], tokenizers=model.tokenizers)
+
+
+def test_make_tiny_repeats_itself_and_draws_nothing_from_the_callers_numbers(tmp_path):
+    state = torch.get_rng_state()
+    a, b, c = make_tiny(tmp_path / "a", 1), make_tiny(tmp_path / "b", 1), make_tiny(tmp_path / "c", 2)
+    assert a.sha256 == b.sha256 != c.sha256
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_damaged_numbers_are_reported(model, folder):
+    broken = VLJEPA.from_pretrained(folder, device="cpu", engine="torch")
+    with torch.no_grad():
+        broken.modules["predictor"].out_proj.bias[0] = float("nan")
+    with pytest.raises(FloatingPointError, match="not finite"):
+        broken.embed(frames())
+
+
+def test_importing_and_seeing_need_no_transformers(folder):
+    """Seconds of start-up that a predictor node must not pay, and packages that a robot does not have."""
+    code = (
+        "import sys, numpy as np\n"
+        "from vljepa_ros.model import VLJEPA\n"
+        f"model = VLJEPA.from_pretrained({str(folder)!r}, parts=['vision', 'predictor', 'text_decoder'])\n"
+        "model.decode(model.embed(np.zeros((32, 32, 3), np.uint8)))\n"
+        "assert not {'transformers', 'rclpy', 'mujoco', 'onnxruntime'} & set(sys.modules), sys.modules.keys()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
