@@ -120,7 +120,6 @@ def test_one_clip_serves_many_queries_and_one_query_many_clips():
 def test_every_token_sees_every_token():
     """No causal mask: the last query token reaches the first visual one, and so the pool of the visual part."""
     model = loaded(hf_llama())
-    visual, ids = inputs()
     x = torch.randn(1, 5, CFG.hidden_size, requires_grad=True)
     model.stack(x)[0, 0].sum().backward()
     assert (x.grad[0].abs().sum(-1) > 1e-6).all()
@@ -155,5 +154,5 @@ def test_only_the_token_table_is_frozen():
 
 
 def test_missing_layer_is_named():
-    with pytest.raises(ValueError, match="layers.3"):
+    with pytest.raises(ValueError, match=r"layers\.3"):
         Predictor(CFG, VISION_DIM, DIM).load_llama(hf_llama().state_dict(), first_layer=2)

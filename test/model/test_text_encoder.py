@@ -9,8 +9,8 @@ from vljepa_ros.model import TextEncoder, TextEncoderConfig, tiny
 GEMMA = TextEncoderConfig(
     hub={
         "model_type": "gemma3_text", "vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "num_key_value_heads": 1, "head_dim": 8, "intermediate_size": 32, "sliding_window": 8, "use_bidirectional_attention": True,
-        "max_position_embeddings": 64, "layer_types": ["sliding_attention", "full_attention"], "pad_token_id": 0,
+        "num_key_value_heads": 1, "head_dim": 8, "intermediate_size": 32, "sliding_window": 8, "max_position_embeddings": 64,
+        "use_bidirectional_attention": True, "layer_types": ["sliding_attention", "full_attention"], "pad_token_id": 0,
     }
 )  # fmt: skip
 

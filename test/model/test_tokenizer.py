@@ -63,7 +63,7 @@ def test_saved_and_loaded_is_the_same(tokenizer, tmp_path):
 
 
 def test_damaged_files_are_named(tokenizer, tmp_path):
-    with pytest.raises(FileNotFoundError, match="tokenizer.json"):
+    with pytest.raises(FileNotFoundError, match=r"tokenizer\.json"):
         Tokenizer(tmp_path)
     tokenizer.save(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}")

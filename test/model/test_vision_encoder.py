@@ -11,7 +11,7 @@ from vljepa_ros.model.vision_encoder import vision_state_from_hf
 
 SIZES = {  # head sizes whose three thirds fill the head (24) and leave a rest that does not turn (16, 22, 64)
     "head16": VisionConfig(image_size=32, patch_size=8, tubelet_size=2, frames=4, hidden_size=32, layers=2, heads=2),
-    "head22": VisionConfig(image_size=48, patch_size=16, tubelet_size=2, frames=8, hidden_size=44, layers=2, heads=2, mlp_ratio=2),
+    "head22": VisionConfig(48, 16, 2, frames=8, hidden_size=44, layers=2, heads=2, mlp_ratio=3),
     "head24": VisionConfig(image_size=32, patch_size=16, tubelet_size=1, frames=3, hidden_size=72, layers=1, heads=3),
     "head64": VisionConfig(image_size=64, patch_size=16, tubelet_size=2, frames=8, hidden_size=192, layers=3, heads=3),
 }
@@ -72,7 +72,7 @@ def test_every_weight_of_the_encoder_is_used_and_none_is_invented():
 def test_missing_and_foreign_weights_are_named():
     cfg = SIZES["head24"]
     state = hf_encoder(cfg).state_dict()
-    with pytest.raises(ValueError, match="layer.0.mlp.fc1.weight"):
+    with pytest.raises(ValueError, match=r"layer\.0\.mlp\.fc1\.weight"):
         vision_state_from_hf({k: v for k, v in state.items() if "mlp.fc1.weight" not in k}, cfg)
     with pytest.raises(ValueError, match="encoder of 1 layers"):
         vision_state_from_hf(state | {"encoder.layer.1.norm1.weight": torch.zeros(72)}, cfg)

@@ -1,8 +1,8 @@
 """A checkpoint is a folder: config.json, one safetensors file (or several shards) per part, tokenizers.
 
 config.json names every other file with its size and sha256, and carries a seal over itself. Nothing is loaded before its hash
-is checked, nothing is ever unpickled, nothing is fetched. Weights are fp16 on disk and fp32 in memory. Whatever is wrong with a folder
-is a `CheckpointError` of one line that names the file and the remedy. This file reads; `checkpoint_writer.py` writes.
+is checked, nothing is ever unpickled, nothing is fetched. Weights are fp16 on disk and fp32 in memory. Whatever is wrong with a
+folder is a `CheckpointError` of one line that names the file and the remedy. This file reads; `checkpoint_writer.py` writes.
 """
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The facts that belong to weights: frozen dataclasses, the same for the tiny, the tabletop and the paper size.
 
 A fact lives here when changing it without retraining makes the weights wrong (sizes, means, clip period). What a user chooses
-lives in the nodes' parameters. `to_dict`/`from_dict` are what a checkpoint's config.json holds; an unknown or a missing key is an error
-that names it, so that a checkpoint written by a newer version never loads half understood. The presets live in `presets.py`.
+lives in the nodes' parameters. `to_dict`/`from_dict` are what a checkpoint's config.json holds; an unknown or a missing key is an
+error that names it, so that a checkpoint written by a newer version never loads half understood. The presets are in `presets.py`.
 """
 from __future__ import annotations
 

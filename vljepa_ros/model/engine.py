@@ -41,7 +41,7 @@ class TorchEngine:
 
 
 def make_engine(device: str = "auto", engine: str = "auto") -> TorchEngine:
-    """device: "auto" (CUDA where present), or what torch.device takes. engine: one of ENGINES; "auto": bf16 if the hardware has it.
+    """device: "auto" (CUDA if present), or what torch.device takes; engine: one of ENGINES, "auto": bf16 if the hardware has it.
 
     Raises ValueError for an unknown engine.
     """
@@ -56,4 +56,6 @@ def make_engine(device: str = "auto", engine: str = "auto") -> TorchEngine:
 def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    # Private names, and not in every torch: without them the answer is the slower, exact engine.
+    probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return device.type == "cpu" and any(probe() for probe in probes if probe is not None)

@@ -36,9 +36,9 @@ class Predictor(nn.Module):
         """Vectors_BD, float32, not normalised.
 
         visual_BND: VisionEncoder tokens; query_ids_BL: int64, padded at the right; query_mask_BL: bool, True = token, None = no
-        padding. L = 0 is the empty query. A batch of 1 on either side serves every row of the other: one clip with Q queries, or one
-        prompt for B clips. Padding changes nothing: it is hidden from attention and pool. Raises ValueError for batches that do not
-        fit.
+        padding. L = 0 is the empty query. A batch of 1 on either side serves every row of the other: one clip with Q queries, or
+        one prompt for B clips. Padding changes nothing: it is hidden from attention and pool. Raises ValueError for batches that
+        do not fit.
         """
         visual_BNC = self.vis_proj(self._merge(visual_BND))
         B, L = max(visual_BND.shape[0], query_ids_BL.shape[0]), query_ids_BL.shape[1]
@@ -71,7 +71,7 @@ class Predictor(nn.Module):
         return x.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(B, N // self.cfg.merges, self.cfg.merges * D)
 
     def load_llama(self, state: Mapping[str, Tensor], first_layer: int = 0) -> None:
-        """Token table, layers from `first_layer` on and final norm from Hugging Face Llama weights; ValueError names what lacks."""
+        """Token table, layers from `first_layer` on, final norm from Hugging Face Llama weights; ValueError names what lacks."""
         state = {name.removeprefix("model."): tensor for name, tensor in state.items()}
         self.stack.load_state_dict(stack_from_hf(state, self.cfg.layers, first_layer))
         self.embed_tokens.load_state_dict({"weight": state["embed_tokens.weight"]})

@@ -29,7 +29,7 @@ class TextDecoder(nn.Module):
         init_linears(self, cfg.layers)  # the token table keeps PyTorch's variance of 1, the prefix's too
 
     def forward(self, vectors_BD: Tensor, ids_BL: Tensor, mask_BL: Tensor | None = None) -> Tensor:
-        """Teacher forcing: ids_BL begin with BOS, padding is at the right; the logits_BLV (float32) at i predict the ids at i + 1.
+        """Teacher forcing: ids_BL begin with BOS, padding is at the right; logits_BLV (float32) at i predict ids at i + 1.
 
         A causal model never looks at what stands to the right, so padding needs no mask; `mask_BL` marks the positions whose
         logits count in the loss and is accepted here for one interface with the other text modules.

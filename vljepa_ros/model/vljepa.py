@@ -199,7 +199,7 @@ class VLJEPA:
         return self.modules[name]
 
     def _check_tokenizers(self) -> None:
-        """ValueError where a part's tokenizer is missing, has more tokens than the part, or numbers the special ones otherwise."""
+        """ValueError where a part's tokenizer is missing, has more tokens than the part, or other ids for the special ones."""
         config = self.config
         for part in self.modules.keys() & TOKENIZERS.keys():
             name, facts = TOKENIZERS[part], getattr(config, part)
