@@ -87,6 +87,8 @@ class ClipBuffer:
         if self._drop(frame.stamp_ns):
             return None
         image_HWC = resize_frame(frame.image_HWC, self._image_size)
+        if np.may_share_memory(image_HWC, frame.image_HWC):
+            image_HWC = image_HWC.copy()  # a driver may write its next frame into the same memory
         self._begin_epoch_where_broken(frame.stamp_ns)
         if self._buffer:
             self._intervals.append(frame.stamp_ns - self._buffer[-1][0])

@@ -1,7 +1,7 @@
 """Embeddings and transitions -> decode requests: words once per segment, when its state has settled, from the mean of its embeddings.
 
 Runs in the decoder's process, to which embeddings and transitions come over two topics: in either order, with losses, from the middle of a
-stream on, from a predictor that starts again. What it answers follows from stamps, epochs and boundaries alone, never from the order of arrival.
+stream on, from a predictor that starts again. So it goes by stamps, epochs and boundaries, never by which message came first.
 Knows nothing of ROS and of the decoder.
 """
 from __future__ import annotations
@@ -14,11 +14,12 @@ import numpy as np
 
 from vljepa_ros.streaming.parameters import check, parameter
 from vljepa_ros.streaming.types import DecodeRequest, Embedding, Transition, Trigger
+from vljepa_ros.streaming.ward import unit
 
 log = logging.getLogger(__name__)
 
 NS = 1_000_000_000
-RESTART_AFTER = 3  # embeddings of a lower epoch in a row: the predictor began anew; fewer are stragglers
+RESTART_AFTER = 3  # embeddings in a row that lead backwards: the predictor began anew; fewer are stragglers
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,12 @@ class DecodePolicy:
         self.params = params
         self._query = query
         self._settle_ns = round(params.settle_s * NS)
+        self._silence_ns = round(params.max_silence_s * NS)
         self._mean_ns = round(params.mean_s * NS)
         self._embeddings: deque[Embedding] = deque()  # of the current epoch, ascending, the newest mean_s of them
         self._epoch: int | None = None
         self._space_id = ""
-        self._lower_epochs = 0
+        self._backwards = 0
         self._segment = 0
         self._segment_start_ns = 0
         self._transition: Transition | None = None  # the one that began the current segment; None in an epoch's first
@@ -70,11 +72,7 @@ class DecodePolicy:
     def _take_embedding(self, embedding: Embedding) -> None:
         if self._query is None:
             self._query = embedding.query
-        if embedding.query != self._query:
-            return
-        if not self._same_stream(embedding.epoch, embedding.space_id, from_transition=False):
-            return
-        if self._embeddings and embedding.stamp_ns <= self._embeddings[-1].stamp_ns:
+        if embedding.query != self._query or not self._advances(embedding):
             return
         if not self._embeddings and self._transition is None:
             self._segment_start_ns = embedding.stamp_ns
@@ -83,71 +81,78 @@ class DecodePolicy:
             self._embeddings.popleft()
 
     def _take_transition(self, transition: Transition) -> None:
-        if not self._same_stream(transition.epoch, transition.space_id, from_transition=True):
-            return
-        if self._transition is not None and transition.segment <= self._transition.segment:
+        if self._epoch is None or (transition.epoch > self._epoch and transition.space_id == self._space_id):
+            self._begin_epoch(transition.epoch, transition.space_id, segment=transition.segment)
+        if transition.epoch != self._epoch or transition.space_id != self._space_id:
+            return  # of an epoch that is over, or of a predictor whose embeddings are not here yet
+        if self._transition is not None and transition.stamp_ns <= self._transition.stamp_ns:
             return  # heard before
         self._transition = transition
         self._segment, self._segment_start_ns = transition.segment, transition.boundary_ns
         self._owed = Trigger.CHANGE
 
-    def _same_stream(self, epoch: int, space_id: str, from_transition: bool) -> bool:
-        """Whether something of this epoch counts; begins the epoch where it is a new one."""
-        if epoch == self._epoch and space_id == self._space_id:
-            self._lower_epochs = 0
-            return True
-        if self._epoch is not None and space_id == self._space_id and epoch < self._epoch:
-            if from_transition:
+    def _advances(self, embedding: Embedding) -> bool:
+        """Whether an embedding leads the stream on; begins a new epoch, or a new stream of a predictor that began anew, where it does."""
+        newest = self._embeddings[-1] if self._embeddings else None
+        if self._epoch is None or embedding.space_id != self._space_id:
+            self._begin_epoch(embedding.epoch, embedding.space_id, segment=0)
+        elif embedding.epoch > self._epoch:
+            self._begin_epoch(embedding.epoch, embedding.space_id, segment=self._segment + 1)
+        elif embedding.epoch < self._epoch or (newest is not None and embedding.stamp_ns <= newest.stamp_ns):
+            if newest is not None and (embedding.stamp_ns, embedding.sequence) == (newest.stamp_ns, newest.sequence):
                 return False
-            self._lower_epochs += 1
-            if self._lower_epochs < RESTART_AFTER:
+            self._backwards += 1
+            if self._backwards < RESTART_AFTER:
                 return False
-        restarted = self._epoch is None or space_id != self._space_id or epoch < self._epoch
-        self._segment = 0 if restarted else self._segment + 1
-        self._epoch, self._space_id, self._lower_epochs = epoch, space_id, 0
+            log.info("embeddings lead back to epoch %d: the predictor began anew", embedding.epoch)
+            self._begin_epoch(embedding.epoch, embedding.space_id, segment=0)
+        elif newest is not None and embedding.sequence < newest.sequence:
+            log.info("sequence %d after %d at a later stamp: the predictor began anew", embedding.sequence, newest.sequence)
+            self._begin_epoch(embedding.epoch, embedding.space_id, segment=0)
+        self._backwards = 0
+        return True
+
+    def _begin_epoch(self, epoch: int, space_id: str, segment: int) -> None:
+        self._epoch, self._space_id, self._segment = epoch, space_id, segment
         self._embeddings.clear()
         self._transition, self._spoken_ns = None, None
         self._owed = Trigger.START
-        return True
 
     def _now_ns(self) -> int | None:
-        """Stream time as far as it was heard."""
-        stamps = [one.stamp_ns for one in (self._transition, self._embeddings[-1] if self._embeddings else None) if one is not None]
-        return max(stamps, default=None)
+        """Stream time of the current epoch, as far as it was heard."""
+        heard = [self._embeddings[-1]] if self._embeddings else []
+        return max((one.stamp_ns for one in [*heard, self._transition] if one is not None), default=None)
 
     def _request(self) -> DecodeRequest | None:
         now_ns = self._now_ns()
-        if now_ns is None:
-            return None
-        trigger = self._owed
+        trigger = None if now_ns is None else self._due(now_ns)
         if trigger is None:
-            silent_ns = now_ns - (self._spoken_ns or 0)
-            if not self.params.max_silence_s or silent_ns < self.params.max_silence_s * NS:
-                return None
-            trigger = Trigger.MAX_SILENCE
-        elif now_ns - self._segment_start_ns < self._settle_ns:
             return None
-        elif self._spoken_ns is None:
-            trigger = Trigger.START
-        newest = self._embeddings[-1] if self._embeddings else None
         self._owed, self._spoken_ns = None, now_ns
+        heard = self._embeddings[-1] if self._embeddings else self._transition
         return DecodeRequest(
-            vector_D=self._mean(), stamp_ns=now_ns, segment_start_ns=self._segment_start_ns, segment=self._segment, epoch=self._epoch or 0,
-            trigger=trigger, space_id=self._space_id, query=self._query or "",
-            frame_id=newest.frame_id if newest is not None else self._transition.frame_id,
+            vector_D=self._mean(now_ns), stamp_ns=now_ns, segment_start_ns=self._segment_start_ns, segment=self._segment,
+            epoch=self._epoch, trigger=trigger, space_id=self._space_id, query=self._query or "", frame_id=heard.frame_id,
         )
 
-    def _mean(self) -> np.ndarray:
-        """The mean of the segment's embeddings so far, norm 1.
+    def _due(self, now_ns: int) -> Trigger | None:
+        if self._owed is not None:
+            if now_ns - self._segment_start_ns < self._settle_ns:
+                return None
+            return Trigger.START if self._spoken_ns is None else self._owed
+        if self._silence_ns and now_ns - self._spoken_ns >= self._silence_ns:
+            return Trigger.MAX_SILENCE
+        return None
 
-        After a transition that is its `after_D`, the still embeddings up to its stamp, and what came since; never the glide before them.
+    def _mean(self, now_ns: int) -> np.ndarray:
+        """The mean of the segment's embeddings so far, float32 of norm 1.
+
+        After a transition that is its `after_D`, for the embeddings up to its stamp, and what came since; never the glide before them.
         """
-        vectors = [one.vector_D.astype(np.float64) for one in self._embeddings]
-        if self._transition is not None:
+        if self._transition is None:
+            return unit(np.sum([one.vector_D.astype(np.float64) for one in self._embeddings], axis=0))
+        vectors = [one.vector_D.astype(np.float64) for one in self._embeddings if one.stamp_ns > self._transition.stamp_ns]
+        if now_ns - self._transition.stamp_ns <= self._mean_ns:
             known = sum(self._segment_start_ns <= one.stamp_ns <= self._transition.stamp_ns for one in self._embeddings)
-            since = [one.vector_D.astype(np.float64) for one in self._embeddings if one.stamp_ns > self._transition.stamp_ns]
-            if self._now_ns() - self._transition.stamp_ns <= self._mean_ns:
-                since.append(max(known, 1) * self._transition.after_D.astype(np.float64))
-            vectors = since
-        total_D = np.sum(vectors, axis=0)
-        return (total_D / max(float(np.linalg.norm(total_D)), 1e-12)).astype(np.float32)
+            vectors.append(max(known, 1) * self._transition.after_D.astype(np.float64))
+        return unit(np.sum(vectors, axis=0))

@@ -24,11 +24,13 @@ import numpy as np
 from vljepa_ros.streaming.noise import NoiseLevel
 from vljepa_ros.streaming.parameters import check, parameter
 from vljepa_ros.streaming.types import Embedding, Transition
+from vljepa_ros.streaming.ward import Piece, mean, merge_cost, unit
 
 log = logging.getLogger(__name__)
 
 NS = 1_000_000_000
 CERTAIN_EMBEDDINGS = 3  # a transition rests on at least this many embeddings above the threshold, however slow the stream
+STEP_QUANTILE = 0.3  # of the costs from window to window, moving or not: in a busy stream something moves half of the time
 REST_NOISE = 2.0  # a window's step that costs less than this many times the stream's noise is no movement
 
 
@@ -40,15 +42,15 @@ class TransitionParams:
     window_s: float = parameter(0.4, "seconds of newest embeddings that are held against the segment", (0.05, 10.0))
     settle_s: float = parameter(0.4, "seconds for which the cost must stay above the threshold", (0.0, 10.0))
     patience_s: float = parameter(2.5, "seconds above the threshold after which a change counts though embeddings still move", (0.0, 60.0))
-    rest: float = parameter(0.25, "embeddings are still when a window moves by less than this share of the change so far", (0.0, 1.0))
-    arrival: float = parameter(0.7, "share of the way from the old mean to the new one at which the new segment begins", (0.05, 0.95))
+    rest: float = parameter(0.15, "embeddings are still when a window moves by less than this share of the change so far", (0.0, 1.0))
+    arrival: float = parameter(0.85, "share of the way from the old mean to the new one at which the new segment begins", (0.05, 0.95))
     min_segment_s: float = parameter(1.0, "seconds a segment lasts at least", (0.0, 60.0))
     cap_s: float = parameter(4.0, "seconds of memory in a segment's mean: an old segment is as sensitive as one of this age", (0.1, 600.0))
     hysteresis: float = parameter(0.6, "share of the threshold below which a suspected change is forgotten", (0.0, 1.0))
     max_weight_s: float = parameter(0.3, "seconds one embedding stands for at most; drops beyond it weigh nothing", (0.01, 10.0))
     min_change: float = parameter(0.25, "distance between unit vectors below which no change counts, however quiet the stream", (0.0, 2.0))
     noise_quantile: float = parameter(0.5, "quantile of the stream's merge costs that stands for its noise", (0.05, 0.95))
-    noise_factor: float = parameter(6.0, "calibrated threshold as a multiple of that noise", (1.0, 1000.0))
+    noise_factor: float = parameter(5.0, "calibrated threshold as a multiple of that noise", (1.0, 1000.0))
     noise_memory_s: float = parameter(60.0, "seconds of merge costs that the noise is measured on", (1.0, 3600.0))
     prior_change: float = parameter(0.45, "distance that counts as a change before the noise is known", (0.0, 2.0))
     prior_s: float = parameter(4.0, "seconds of evidence that outweigh prior_change by half", (0.0, 600.0))
@@ -59,15 +61,6 @@ class TransitionParams:
     def cost_of(self, distance: float) -> float:
         """Merge cost of a window at `distance` from the mean of a segment as old as `cap_s`."""
         return self.cap_s * self.window_s / (self.cap_s + self.window_s) * distance**2
-
-
-@dataclass(frozen=True, eq=False)
-class _Piece:
-    """One embedding and the time it stands for."""
-
-    stamp_ns: int
-    seconds: float
-    vector_D: np.ndarray  # float64
 
 
 class TransitionDetector:
@@ -81,22 +74,25 @@ class TransitionDetector:
         self.threshold = params.threshold
         self._window_ns = round(params.window_s * NS)
         self._floor = params.cost_of(params.min_change)
-        self._noise = NoiseLevel(
-            params.noise_quantile, params.noise_memory_s, params.cost_of(params.prior_change) / params.noise_factor, params.prior_s
-        )
+        prior = params.cost_of(params.prior_change) / params.noise_factor
+        # Two views of the noise, the larger counts: costs against the mean, which see drift but only steady time, and steps from window to
+        # window, which see all time and so alone hold the prior.
+        self._noise = NoiseLevel(params.noise_quantile, params.noise_memory_s, prior=0.0, prior_s=0.0)
+        self._steps = NoiseLevel(STEP_QUANTILE, params.noise_memory_s, prior, params.prior_s)
         self._epoch: int | None = None
         self._space_id = ""
-        self._recent: deque[_Piece] = deque()  # two windows at least, and all since a change was suspected
+        self._recent: deque[Piece] = deque()  # two windows at least, and all since a change was suspected
         self._joined_ns = 0  # pieces up to here are in the segment's mean, or were left out of it for good
         self._mean_D: np.ndarray | None = None
         self._mean_seconds = 0.0
+        self._mean_ns = 0  # when the mean was begun
         self._suspect_ns: int | None = None  # stamp of the first embedding above the threshold
         self._suspect_costs: list[tuple[float, float]] = []
 
     @property
     def mean_D(self) -> np.ndarray | None:
         """The current segment's mean embedding so far, float32 of norm 1; None before the first embedding."""
-        return None if self._mean_D is None else _unit(self._mean_D)
+        return None if self._mean_D is None else unit(self._mean_D)
 
     def update(self, embedding: Embedding) -> Transition | None:
         """Take the next embedding. ValueError where it belongs to another space than those before it.
@@ -115,15 +111,14 @@ class TransitionDetector:
         if step_ns <= 0:
             log.debug("embedding at %d does not advance the stream; ignored", embedding.stamp_ns)
             return None
-        piece = _Piece(embedding.stamp_ns, min(step_ns / NS, self.params.max_weight_s), embedding.vector_D.astype(np.float64))
+        piece = Piece(embedding.stamp_ns, min(step_ns / NS, self.params.max_weight_s), embedding.vector_D.astype(np.float64))
         self._recent.append(piece)
-        window, before = self._windows()
-        v_D, k = _mean(window)
-        u_D, _ = _mean(before)
-        if self._young(embedding.stamp_ns) and not self._still(v_D, u_D, k):
-            self._restart_mean(v_D, k)  # the last event is not quite over: its end belongs to no mean
-        self.distance = _ward(self._mean_D, self._mean_seconds, v_D, k)
-        transition = self._judge(embedding, piece, v_D, k, self._still(v_D, u_D, k))
+        v_D, k = mean(self._window())
+        still = self._still(v_D, k, piece.seconds)
+        if not still and self._young(piece.stamp_ns):
+            self._restart_mean(v_D, k, piece.stamp_ns)  # the last event is not quite over: its end belongs to no mean
+        self.distance = merge_cost(self._mean_D, self._mean_seconds, v_D, k)
+        transition = self._judge(embedding, piece, v_D, k, still)
         self._forget()
         return transition
 
@@ -133,30 +128,32 @@ class TransitionDetector:
         self._epoch, self._space_id = embedding.epoch, embedding.space_id
         self.segment_start_ns = self._joined_ns = embedding.stamp_ns
         # How long the first embedding stands for is not known; the cap is small enough for it.
-        first = _Piece(embedding.stamp_ns, min(self.params.window_s, self.params.max_weight_s), embedding.vector_D.astype(np.float64))
+        first = Piece(embedding.stamp_ns, min(self.params.window_s, self.params.max_weight_s), embedding.vector_D.astype(np.float64))
         self._recent = deque([first])
-        self._restart_mean(first.vector_D, first.seconds)
+        self._restart_mean(first.vector_D, first.seconds, first.stamp_ns)
         self._suspect_ns, self._suspect_costs = None, []
         self.distance = 0.0
         self._calibrate()
 
-    def _judge(self, embedding: Embedding, piece: _Piece, v_D: np.ndarray, k: float, still: bool) -> Transition | None:
+    def _judge(self, embedding: Embedding, piece: Piece, v_D: np.ndarray, k: float, still: bool) -> Transition | None:
         """Steady or suspect, and what follows from it."""
         p = self.params
         if self._suspect_ns is None:
             if self.distance <= self.threshold:
-                self._noise.add(self.distance, piece.seconds)
+                if self._mature(piece.stamp_ns):
+                    self._noise.add(self.distance, piece.seconds)
                 self._calibrate()
                 self._join()
                 return None
             self._suspect_ns = piece.stamp_ns
         self._suspect_costs.append((self.distance, piece.seconds))
-        if self.distance < p.hysteresis * self.threshold:
-            self._forget_suspicion()
-            return None
         above_s = (piece.stamp_ns - self._suspect_ns) / NS
-        certain = self.distance > self.threshold and len(self._suspect_costs) >= CERTAIN_EMBEDDINGS and above_s >= p.settle_s
-        if not certain or not (still or above_s >= p.patience_s):
+        if self.distance <= self.threshold:
+            # Either it went back, or it hovers below the threshold: a slow drift, which the mean shall follow.
+            if self.distance < p.hysteresis * self.threshold or above_s > max(p.patience_s, p.settle_s):
+                self._forget_suspicion()
+            return None
+        if len(self._suspect_costs) < CERTAIN_EMBEDDINGS or above_s < p.settle_s or not (still or above_s >= p.patience_s):
             return None
         earliest_ns = self.segment_start_ns + round(p.min_segment_s * NS)
         if embedding.stamp_ns < earliest_ns:
@@ -168,11 +165,11 @@ class TransitionDetector:
         transition = Transition(
             stamp_ns=embedding.stamp_ns, boundary_ns=boundary_ns, epoch=embedding.epoch, segment=self.segment,
             segment_start_ns=self.segment_start_ns, distance=self.distance, threshold=self.threshold, space_id=embedding.space_id,
-            before_D=_unit(self._mean_D), after_D=_unit(v_D), frame_id=embedding.frame_id,
+            before_D=unit(self._mean_D), after_D=unit(v_D), frame_id=embedding.frame_id,
         )
         self.segment_start_ns = boundary_ns
         self._joined_ns = embedding.stamp_ns
-        self._restart_mean(v_D, k)
+        self._restart_mean(v_D, k, embedding.stamp_ns)
         self._suspect_ns, self._suspect_costs = None, []
         return transition
 
@@ -195,24 +192,32 @@ class TransitionDetector:
             boundary_ns = piece.stamp_ns
         return boundary_ns
 
-    def _windows(self) -> tuple[list[_Piece], list[_Piece]]:
-        """The newest window, and the one before it (at least its newest embedding, where a slow stream leaves it empty)."""
-        now_ns = self._recent[-1].stamp_ns
-        window = [piece for piece in self._recent if piece.stamp_ns > now_ns - self._window_ns]
-        older = [piece for piece in self._recent if piece.stamp_ns <= now_ns - self._window_ns]
-        before = [piece for piece in older if piece.stamp_ns > now_ns - 2 * self._window_ns]
-        return window, before or older[-1:] or window[:1]
+    def _window(self) -> list[Piece]:
+        return [piece for piece in self._recent if piece.stamp_ns > self._recent[-1].stamp_ns - self._window_ns]
 
-    def _still(self, v_D: np.ndarray, u_D: np.ndarray, k: float) -> bool:
-        """The window has stopped moving: its last step is small beside the change so far, or no more than noise."""
-        step, change = _ward(u_D, k, v_D, k), _ward(self._mean_D, k, v_D, k)
-        return step <= max(self.params.rest**2 * change, REST_NOISE * self._noise.level)
+    def _still(self, v_D: np.ndarray, k: float, seconds: float) -> bool:
+        """Embeddings have stopped moving: the step from the window before is small beside the change so far, or no more than noise.
+
+        The step's cost is also what noise looks like in a stream that always moves, so it is measured here.
+        """
+        edge_ns = self._recent[-1].stamp_ns - self._window_ns
+        older = [piece for piece in self._recent if piece.stamp_ns <= edge_ns]
+        if not older:
+            return False  # the epoch is younger than a window
+        u_D, _ = mean([piece for piece in older if piece.stamp_ns > edge_ns - self._window_ns] or older[-1:])
+        step, change = merge_cost(u_D, k, v_D, k), merge_cost(self._mean_D, k, v_D, k)
+        self._steps.add(step, seconds)
+        return step <= max(self.params.rest**2 * change, REST_NOISE * self._steps.level)
 
     def _young(self, stamp_ns: int) -> bool:
         return self._suspect_ns is None and stamp_ns - self.segment_start_ns < self.params.min_segment_s * NS
 
-    def _restart_mean(self, vector_D: np.ndarray, seconds: float) -> None:
-        self._mean_D, self._mean_seconds = vector_D, seconds
+    def _mature(self, stamp_ns: int) -> bool:
+        """The mean is two windows older than the newest one. Before, it is made of the very embeddings it is held against."""
+        return stamp_ns - self._mean_ns > 2 * self._window_ns
+
+    def _restart_mean(self, vector_D: np.ndarray, seconds: float, stamp_ns: int) -> None:
+        self._mean_D, self._mean_seconds, self._mean_ns = vector_D, seconds, stamp_ns
 
     def _join(self) -> None:
         """What has left the window joins the segment's mean, which remembers `cap_s` seconds."""
@@ -231,20 +236,4 @@ class TransitionDetector:
 
     def _calibrate(self) -> None:
         if self.params.threshold == 0:
-            self.threshold = max(self._floor, self.params.noise_factor * self._noise.level)
-
-
-def _mean(pieces: list[_Piece]) -> tuple[np.ndarray, float]:
-    """Mean vector and seconds of some pieces, each weighing its time."""
-    seconds = np.array([piece.seconds for piece in pieces])
-    return seconds @ np.stack([piece.vector_D for piece in pieces]) / seconds.sum(), float(seconds.sum())
-
-
-def _ward(m_D: np.ndarray, n: float, v_D: np.ndarray, k: float) -> float:
-    """What merging a mean of n seconds with one of k seconds costs, in seconds times squared distance."""
-    return n * k / (n + k) * float((m_D - v_D) @ (m_D - v_D))
-
-
-def _unit(vector_D: np.ndarray) -> np.ndarray:
-    """float32 of norm 1. A mean of zero (opposite vectors) has no direction and stays zero."""
-    return (vector_D / max(float(np.linalg.norm(vector_D)), 1e-12)).astype(np.float32)
+            self.threshold = max(self._floor, self.params.noise_factor * max(self._noise.level, self._steps.level))
