@@ -81,14 +81,12 @@ def ros_python() -> str:
     )
 
 
-def loose_requirements(root: Path, python: str) -> list[str]:
-    """Requirements for beside a sourced ROS 2: pyproject's lower bounds, and numpy as that ROS has it.
+def requirements_beside(python: str, locked_sets: list[Path]) -> list[str]:
+    """Requirements for beside a sourced ROS 2: what the locked sets chose, but numpy as that ROS has it.
 
-    Its messages are compiled against one major version of numpy and crash with another, so our locked sets would break it.
+    Its messages are compiled against one major version of numpy and crash with another. Our opencv wants numpy 2, so pip picks one.
     """
-    import tomllib
-
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
     numpy = subprocess.check_output([python, "-c", "import numpy; print(numpy.__version__)"], text=True).strip()
-    return [*project["dependencies"], *extras["train"], *extras["dev"], f"numpy=={numpy}", "colcon-common-extensions"]
+    lines = [line for path in locked_sets for line in path.read_text().split("# ---")[0].splitlines()]
+    chosen = [line for line in lines if line and not line.startswith(("#", "numpy=", "opencv-python-headless="))]
+    return [*chosen, f"numpy=={numpy}", "opencv-python-headless", "colcon-common-extensions"]

@@ -42,14 +42,14 @@ class Workspace:
         self.install = ROOT / f"install{suffix}"
         self.build = ROOT / "build" / f"colcon{suffix}"
         self.python = preflight.ros_python() if self.sourced else preflight.BASE_PYTHON
-        self.sets = [ROOT / "requirements" / f"{name}.txt" for name in (f"ros-{self.column}", *SETS)]
+        sets = SETS if self.sourced else (f"ros-{self.column}", *SETS)
+        self.sets = [ROOT / "requirements" / f"{name}.txt" for name in sets]
 
     def environment_inputs(self) -> dict[str, str]:
         """What the virtual environment is made from. A change of `base` needs a new one, any other an installation into it."""
-        inputs = [ROOT / "pyproject.toml"] if self.sourced else self.sets
         return {
             "base": f"{self.sourced or f'wheels {self.column}'} | {self.python} | {self.venv}",
-            "requirements": _digest(*(path.read_bytes() for path in inputs)),
+            "requirements": _digest(*(path.read_bytes() for path in self.sets)),
         }
 
     def build_inputs(self) -> dict[str, object]:
@@ -103,7 +103,7 @@ def _alone() -> Iterator[None]:
 
 
 def _run(command: list[str], log: Path, **kwargs: object) -> None:
-    """Run a command; on a terminal let it talk, elsewhere keep its words for the case that it fails."""
+    """Run a command in the checkout, its words to a file; where it fails, show the last of them and end."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         done = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, **kwargs)  # type: ignore[call-overload]
@@ -127,7 +127,7 @@ def make_environment(ws: Workspace) -> None:
     pip = [str(ws.venv / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     if ws.sourced:
         with _step(f"installing what {ws.sourced} lacks, {log.relative_to(ROOT)} tells how far it is"):
-            _run([*pip, *preflight.loose_requirements(ROOT, ws.python)], log)
+            _run([*pip, *preflight.requirements_beside(ws.python, ws.sets)], log)
     else:
         chosen = [argument for path in ws.sets for argument in ("-r", str(path))]
         with _step(f"installing ROS 2 {ws.column.capitalize()} and the locked requirements, {log.relative_to(ROOT)} tells how far it is"):

@@ -1,0 +1,101 @@
+"""The messages as they are built, as the .msg files say, and as readers without ROS see them (rosbags, with the .msg text alone)."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = {path.stem: path for folder in ("msg", "srv") for path in sorted((ROOT / folder).glob(f"*.{folder}"))}
+DESIGNED = {
+    "SemanticEmbedding": "header clip_start epoch sequence space_id query vector",
+    "WorldStateTransition": "header boundary segment_start epoch segment distance threshold space_id before after",
+    "DecodedText": "header segment_start segment_end segment epoch trigger query text confidence familiar label score decode_seconds",
+    "EmbeddingSpace": "space_id model sha256 dim clip_frames clip_period image_size queries",
+}
+
+
+@pytest.mark.parametrize("path", FILES.values(), ids=FILES)
+def test_every_line_of_a_definition_is_commented(path):
+    bare = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "---")) and not re.search(r"\s# \S", line)]
+    assert not bare, f"{path.name}: say what it is, its unit and its norm: {bare}"
+
+
+def test_every_definition_is_built():
+    cmake = (ROOT / "CMakeLists.txt").read_text()
+    assert [name for name, path in FILES.items() if f'"{path.parent.name}/{path.name}"' not in cmake] == []
+
+
+@pytest.mark.parametrize("name", DESIGNED)
+def test_fields_are_those_of_the_design(name):
+    from vljepa_ros import msg
+
+    assert " ".join(getattr(msg, name).get_fields_and_field_types()) == DESIGNED[name]
+
+
+def test_triggers_are_the_core_s():
+    from vljepa_ros.msg import DecodedText
+    from vljepa_ros.streaming import Trigger
+
+    assert {trigger.name: trigger.value for trigger in Trigger} == {name: getattr(DecodedText, name) for name in Trigger.__members__}
+
+
+def a_value(message: object, seed: int = 0) -> object:
+    """Fill every field of a message with something that is not its default, nested messages too."""
+    for place, (field, kind) in enumerate(message.get_fields_and_field_types().items(), start=seed + 1):
+        if kind == "sequence<float>":
+            setattr(message, field, np.linspace(-1, 1, 5 + place, dtype=np.float32))
+        elif kind == "sequence<string>":
+            setattr(message, field, [f"{field} {i}" for i in range(place)])
+        elif kind == "string":
+            setattr(message, field, f"{field} Ω{place}")
+        elif kind == "boolean":
+            setattr(message, field, True)
+        elif kind in ("float", "double"):
+            setattr(message, field, place + 0.5)
+        elif "/" in kind:
+            a_value(getattr(message, field), place)
+        else:
+            setattr(message, field, place)
+    return message
+
+
+@pytest.mark.parametrize("name", DESIGNED)
+def test_rosbags_reads_what_ros_writes(name):
+    """A planner or a notebook with nothing but the .msg text reads every field as it was."""
+    from rclpy.serialization import serialize_message
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+    from vljepa_ros import msg
+
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for stem, path in FILES.items():
+        store.register(get_types_from_msg(path.read_text(), f"vljepa_ros/msg/{stem}"))
+    sent = a_value(getattr(msg, name)())
+    received = store.deserialize_cdr(serialize_message(sent), f"vljepa_ros/msg/{name}")
+
+    def compare(ours, theirs, where):
+        for field in ours.get_fields_and_field_types():
+            a, b = getattr(ours, field), getattr(theirs, field)
+            if hasattr(a, "get_fields_and_field_types"):
+                compare(a, b, f"{where}.{field}")
+            else:
+                assert np.array_equal(a, b), f"{where}.{field}: {a} was read as {b}"
+
+    compare(sent, received, name)
+
+
+def test_rosbags_knows_the_trigger_values():
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+    from vljepa_ros.msg import DecodedText
+
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.register(get_types_from_msg(FILES["DecodedText"].read_text(), "vljepa_ros/msg/DecodedText"))
+    theirs = store.types["vljepa_ros/msg/DecodedText"]
+    assert [getattr(theirs, name) for name in ("START", "CHANGE", "MAX_SILENCE", "REQUEST")] == [
+        DecodedText.START,
+        DecodedText.CHANGE,
+        DecodedText.MAX_SILENCE,
+        DecodedText.REQUEST,
+    ]
