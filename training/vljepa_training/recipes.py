@@ -1,0 +1,61 @@
+"""What is trained, on what, for how long. A recipe is a function that returns a dataclass; another recipe is `replace(that, ...)`."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from vljepa_ros.model import ModelConfig, tabletop as tabletop_model
+
+from .tabletop import language
+from .trainer import Schedule
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The stages run in this order: render, tokenizer, vision, text, features, align, decode, calibrate, checkpoint."""
+
+    name: str
+    model: ModelConfig  # vocabulary sizes are set from the trained tokenizer
+    vocab_size: int
+    streams: int  # rendered training streams of 24 s each
+    held: int  # the last of them: for choosing weights, never trained on
+    clips_per_stream: int  # whose features are cached
+    views: int  # augmented versions of each of those clips
+    vision: Schedule
+    text: Schedule
+    align: Schedule
+    decode: Schedule
+
+
+def tabletop() -> Recipe:
+    """The bundled checkpoint: about two hours on two CPU cores."""
+    prompts = {"state": language.STATE_PROMPT, "action": language.ACTION_PROMPT, "caption": language.CAPTION_PROMPT}
+    return Recipe(
+        name="tabletop",
+        model=replace(tabletop_model(), prompts=prompts),
+        vocab_size=640,
+        streams=830,
+        held=40,
+        clips_per_stream=24,
+        views=1,
+        vision=Schedule(steps=1900, batch=32, lr=1e-3, warmup=150, eval_every=300, save_every=250),
+        text=Schedule(steps=300, batch=160, lr=1e-3, warmup=50, eval_every=100, save_every=100),
+        align=Schedule(steps=4000, batch=128, lr=1e-3, warmup=200, eval_every=400, save_every=200),
+        decode=Schedule(steps=1800, batch=96, lr=1e-3, warmup=100, eval_every=300, save_every=200),
+    )
+
+
+def tabletop_ci() -> Recipe:
+    """Every stage through the real entry points in a minute: proves the chain, learns next to nothing."""
+    full = tabletop()
+
+    def few(schedule: Schedule, steps: int, batch: int) -> Schedule:
+        return replace(schedule, steps=steps, batch=batch, warmup=2, eval_every=steps, save_every=max(1, steps // 2))
+
+    return replace(
+        full, name="tabletop_ci", streams=10, held=4, clips_per_stream=10,
+        vision=few(full.vision, 8, 8), text=few(full.text, 8, 32), align=few(full.align, 10, 32), decode=few(full.decode, 8, 16),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {f.__name__: f for f in (tabletop, tabletop_ci)}

@@ -1,0 +1,167 @@
+"""Stage 1: Predictor and Y-Encoder by bidirectional InfoNCE over frozen X-Encoder features (paper sections 2 and 3.2).
+
+Features are cached once per clip; an epoch then costs the Predictor and the Y-Encoder alone.
+"""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from vljepa_ros.model.preprocess import normalise
+
+from ..losses import InfoNCE
+from ..tabletop import language
+from ..tabletop.samples import TabletopStore, augment
+from ..tabletop.state import EVENTS
+
+Y_ENCODER_MULTIPLIER = 0.05  # paper section 3.8 (b)
+# How often each kind of query is asked. The state drives the transitions, action and caption the classification.
+MIXTURE = {"state": 0.30, "action": 0.16, "caption": 0.24, "lamp": 0.05, "drawer": 0.06, "held": 0.05, "where": 0.08, "colour": 0.05, "count": 0.01}
+
+
+def choose_clips(store: TabletopStore, per_stream: int, seed: int) -> np.ndarray:
+    """(streams, per_stream) newest-frame indices: the end of every event with a random delay, stillness, and random moments."""
+    rng = np.random.default_rng([seed, 5])
+    out = np.empty((len(store.streams), per_stream), np.int64)
+    for s in range(len(store.streams)):
+        shown = np.flatnonzero(store.kinds[s] >= 0)
+        shown = shown[shown >= store.frames - 1]
+        n = min(len(shown), int(per_stream * 0.65))
+        some = rng.choice(shown, n, replace=False) if n else np.empty(0, np.int64)
+        rest = rng.choice(np.setdiff1d(np.arange(store.frames - 1, store.length), some), per_stream - n, replace=False)
+        out[s] = np.sort(np.concatenate([some, rest]))
+    return out
+
+
+def cache_features(encoder: nn.Module, preprocess, store: TabletopStore, clips: np.ndarray, file: Path, seed: int = 0, views: int = 1) -> np.ndarray:
+    """X-Encoder tokens of all chosen clips as a float16 memory map (views, streams, per_stream, N, D), made once and resumable by stream."""
+    n, d = encoder.cfg.tokens, encoder.cfg.hidden_size
+    shape = (views, *clips.shape, n, d)
+    progress = file.with_suffix(".json")
+    done = json.loads(progress.read_text())["streams"] if progress.exists() and file.exists() else 0
+    store_map = np.lib.format.open_memmap(file, "r+" if done else "w+", np.float16, shape)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for s in tqdm(range(done, len(clips)), desc="features", unit="stream", initial=done, total=len(clips), mininterval=2.0):
+            rng = np.random.default_rng([seed, s])
+            for v in range(views):
+                frames = torch.cat([normalise(augment(store.clip(s, int(k)), rng), preprocess) for k in clips[s]])
+                store_map[v, s] = encoder(frames).float().numpy().astype(np.float16)
+            if (s + 1) % 50 == 0:
+                progress.write_text(json.dumps({"streams": s + 1}))
+    progress.write_text(json.dumps({"streams": len(clips)}))
+    store_map.flush()
+    return np.lib.format.open_memmap(file, "r")
+
+
+class AlignModule(nn.Module):
+    def __init__(self, predictor: nn.Module, text_encoder: nn.Module) -> None:
+        super().__init__()
+        self.predictor, self.text_encoder = predictor, text_encoder
+        self.criterion = InfoNCE()
+
+
+class AlignTask:
+    """Batches hold neighbouring clips of few streams: what differs between them is what just happened, so they are each other's hard negatives."""
+
+    def __init__(self, predictor, text_encoder, query_tokenizer, text_tokenizer, config, store: TabletopStore, clips: np.ndarray, features: np.ndarray,
+                 batch: int, seed: int = 0, held: int = 40, per_stream: int = 4, multiplier: float = Y_ENCODER_MULTIPLIER) -> None:
+        self.module = AlignModule(predictor, text_encoder)
+        self._query_tokenizer, self._text_tokenizer, self._config = query_tokenizer, text_tokenizer, config
+        self._store, self._clips, self._features = store, clips, features
+        self._batch, self._seed, self._per_stream, self._multiplier = batch, seed, per_stream, multiplier
+        self._train = np.arange(len(clips) - held)
+        self._held = np.arange(len(clips) - held, len(clips))
+        kinds = np.take_along_axis(store.kinds, clips, 1)[self._train]
+        self._by_kind = [np.argwhere(kinds == k) for k in range(len(EVENTS))]
+
+    def groups(self) -> list[dict]:
+        return [{"params": [*self.module.predictor.parameters(), self.module.criterion.log_scale]},
+                {"params": list(self.module.text_encoder.parameters()), "multiplier": self._multiplier}]
+
+    def _choose(self, rng: np.random.Generator) -> list[tuple[int, int, str, str]]:
+        kinds = list(MIXTURE)
+        chosen = []
+        while len(chosen) < self._batch:
+            wanted = kinds[rng.choice(len(kinds), p=list(MIXTURE.values()))]
+            if wanted in ("action", "caption"):  # all events equally often
+                of_kind = self._by_kind[int(rng.integers(len(EVENTS)))]
+                clips = [of_kind[int(rng.integers(len(of_kind)))]] if len(of_kind) else []
+            else:
+                s = int(rng.choice(self._train))
+                clips = [(s, i) for i in rng.choice(self._clips.shape[1], self._per_stream if wanted == "state" else 1, replace=False)]
+            for s, i in clips:
+                fitting = [p for p in self._store.pairs(int(s), int(self._clips[s, i]), rng) if p[0] == wanted]
+                if fitting:
+                    _, query, target = fitting[int(rng.integers(len(fitting)))]
+                    chosen.append((int(s), int(i), query, target))
+        return chosen[: self._batch]
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([self._seed, step])
+        chosen = self._choose(rng)
+        view = int(rng.integers(len(self._features)))
+        return self._collate(chosen, view)
+
+    def _collate(self, chosen: list[tuple[int, int, str, str]], view: int) -> dict[str, Tensor]:
+        group = {t: i for i, t in enumerate(dict.fromkeys(c[3] for c in chosen))}
+        query_ids, query_mask = self._query_tokenizer.encode([c[2] for c in chosen], self._config.predictor.max_query_tokens)
+        ids, mask = self._text_tokenizer.encode(list(group), self._config.text_encoder.max_tokens)
+        return {"visual": torch.from_numpy(np.stack([self._features[view, s, i] for s, i, _, _ in chosen])),
+                "query_ids": query_ids, "query_mask": query_mask, "ids": ids, "mask": mask, "group": torch.tensor([group[c[3]] for c in chosen])}
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        m, group = self.module, batch["group"]
+        predicted = m.predictor(batch["visual"].float(), batch["query_ids"], batch["query_mask"])
+        target = m.text_encoder(batch["ids"], batch["mask"])[group]  # equal texts are encoded once
+        loss, similarity = m.criterion(predicted, target, group)
+        top1 = (group[similarity.argmax(-1)] == group).float().mean().item()
+        return loss, {"top1": top1, "scale": m.criterion.log_scale.exp().item()}
+
+    def _encode(self, texts: list[str]) -> Tensor:
+        ids, mask = self._text_tokenizer.encode(texts, self._config.text_encoder.max_tokens)
+        return F.normalize(self.module.text_encoder(ids, mask).float(), dim=-1)
+
+    def predict(self, clips: list[tuple[int, int]], queries: list[str]) -> Tensor:
+        """(B, D) of norm 1 from cached features."""
+        visual = torch.from_numpy(np.stack([self._features[0, s, i] for s, i in clips])).float()
+        ids, mask = self._query_tokenizer.encode(queries, self._config.predictor.max_query_tokens)
+        return F.normalize(self.module.predictor(visual, ids, mask).float(), dim=-1)
+
+    def evaluate(self) -> dict[str, float]:
+        """On held-out streams: action among the label texts (classes equally often), state facts among their candidates, state retrieval."""
+        rng = np.random.default_rng(2)
+        labels = self._encode([language.action_label(k) for k in EVENTS])
+        per_kind: dict[str, list[bool]] = {k: [] for k in EVENTS}
+        facts: dict[str, list[bool]] = {}
+        states, texts = [], []
+        for s in self._held:
+            ks = self._clips[s]
+            clips = [(int(s), i) for i in range(len(ks))]
+            shown = [(c, self._store.kinds[s, ks[c[1]]]) for c in clips if self._store.kinds[s, ks[c[1]]] >= 0]
+            if shown:
+                best = (self.predict([c for c, _ in shown], [language.ACTION_PROMPT] * len(shown)) @ labels.T).argmax(-1)
+                for (_, kind), b in zip(shown, best.tolist()):
+                    per_kind[EVENTS[kind]].append(b == kind)
+            stream = self._store.streams[s]
+            for c in clips[::4]:
+                state = stream.state_at(ks[c[1]] / 5.0)
+                asked = language.questions(state, stream.scene)
+                vectors = self.predict([c] * len(asked), [language.phrase_question(kind, slots) for kind, slots, _, _ in asked])
+                for v, (kind, _, answer, candidates) in zip(vectors, asked):
+                    facts.setdefault(kind, []).append(candidates[int((self._encode(list(candidates)) @ v).argmax())] == answer)
+            picked = [clips[i] for i in rng.choice(len(clips), 3, replace=False)]
+            states.append(self.predict(picked, [language.STATE_PROMPT] * 3))
+            texts += [language.state_text(stream.state_at(ks[i] / 5.0), stream.scene) for _, i in picked]
+        unique = list(dict.fromkeys(texts))
+        found = (torch.cat(states) @ self._encode(unique).T).argmax(-1)
+        state_r1 = np.mean([unique[j] == t for j, t in zip(found.tolist(), texts)])
+        action = float(np.mean([np.mean(v) for v in per_kind.values() if v]))
+        worst = float(min(np.mean(v) for v in per_kind.values() if v))
+        named = {k: float(np.mean(v)) for k, v in facts.items()}
+        return {"score": action + float(state_r1) + float(np.mean(list(named.values()))), "action": action, "worst": worst, "state_r1": float(state_r1), **named}

@@ -1,0 +1,80 @@
+"""Y-Decoder: from an embedding back to its text, trained on text alone (it plays no part in the main training, paper section 2).
+
+It will have to read predicted embeddings, which miss the text's by a residual; noise of the residual's size on the text's own embedding
+teaches it to.
+"""
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..tabletop import language
+from ..tabletop.samples import TabletopStore
+
+
+class DecodeTask:
+    """`noise`: mean length of predicted minus true embedding, both of norm 1. The Y-Encoder is frozen and given, not trained."""
+
+    def __init__(self, decoder: nn.Module, text_encoder: nn.Module, text_tokenizer, decoder_tokenizer, config, store: TabletopStore, batch: int,
+                 noise: float, seed: int = 0, held: int = 40) -> None:
+        self.module = decoder
+        self._encoder = text_encoder.eval().requires_grad_(False)
+        self._text_tokenizer, self._tokenizer, self._config = text_tokenizer, decoder_tokenizer, config
+        self._store, self._batch, self._noise, self._seed = store, batch, noise, seed
+        self._train = np.arange(len(store.streams) - held)
+        self._held = np.arange(len(store.streams) - held, len(store.streams))
+
+    def groups(self) -> list[dict]:
+        return [{"params": list(self.module.parameters())}]
+
+    def _texts(self, streams: np.ndarray, count: int, rng: np.random.Generator) -> list[str]:
+        """States most often, for they are the longest and what the robot says; captions and answers beside them."""
+        out: list[str] = []
+        while len(out) < count:
+            s = int(rng.choice(streams))
+            stream = self._store.streams[s]
+            k = int(rng.choice(np.flatnonzero(self._store.kinds[s] >= 0))) if rng.random() < 0.5 else int(rng.integers(self._store.length))
+            pairs = self._store.pairs(s, k, rng)
+            # The canonical state text is what decoding aims at; paraphrases of lamp and drawer would only make the decoder hesitate.
+            pairs[0] = ("state", pairs[0][1], language.state_text(stream.state_at(k / 5.0), stream.scene))
+            captions = [p for p in pairs if p[0] == "caption"]
+            draw = rng.random()
+            chosen = pairs[0] if draw < 0.5 else captions[0] if captions and draw < 0.8 else pairs[int(rng.integers(len(pairs)))]
+            out.append(chosen[2])
+        return out
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([self._seed, step])
+        return self._collate(self._texts(self._train, self._batch, rng), rng)
+
+    def _collate(self, texts: list[str], rng: np.random.Generator) -> dict[str, Tensor]:
+        ids, mask = self._text_tokenizer.encode(texts, self._config.text_encoder.max_tokens)
+        out, out_mask = self._tokenizer.encode(texts, self._config.text_decoder.max_tokens, bos=True, eos=True)
+        scale = rng.uniform(0, 1.5, (len(texts), 1)) * self._noise
+        noise = rng.standard_normal((len(texts), self._config.dim)) / self._config.dim**0.5 * scale
+        return {"ids": ids, "mask": mask, "out": out, "out_mask": out_mask, "noise": torch.from_numpy(noise.astype(np.float32))}
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        with torch.no_grad():
+            vectors = F.normalize(self._encoder(batch["ids"], batch["mask"]).float(), dim=-1)
+            vectors = F.normalize(vectors + batch["noise"], dim=-1)
+        logits = self.module(vectors, batch["out"], batch["out_mask"])[:, :-1].float()
+        target, counted = batch["out"][:, 1:], batch["out_mask"][:, 1:]
+        loss = F.cross_entropy(logits[counted], target[counted])
+        right = (logits.argmax(-1) == target)[counted].float().mean().item()
+        return loss, {"token_acc": right}
+
+    def evaluate(self) -> dict[str, float]:
+        """Share of held-out texts that come back word for word, from their own embedding and from one with noise."""
+        rng = np.random.default_rng(3)
+        texts = self._texts(self._held, 120, rng)
+        ids, mask = self._text_tokenizer.encode(texts, self._config.text_encoder.max_tokens)
+        vectors = F.normalize(self._encoder(ids, mask).float(), dim=-1)
+        noise = torch.from_numpy(rng.standard_normal(vectors.shape).astype(np.float32)) / self._config.dim**0.5 * self._noise
+        figures = {}
+        for name, v in (("exact", vectors), ("exact_noisy", F.normalize(vectors + noise, dim=-1))):
+            out, _ = self.module.generate(v)
+            figures[name] = float(np.mean([self._tokenizer.decode(row).strip() == t for row, t in zip(out, texts)]))
+        return {"score": figures["exact"] + figures["exact_noisy"], **figures}

@@ -1,0 +1,102 @@
+"""Clips of rendered training streams, with everything the simulator knows about them.
+
+A clip is (stream, k): the frames up to index k at the clip period. Augmentation is the sensor's: gain, colour cast, noise, a pixel of shake.
+Knows nothing of losses or the network.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from . import language
+from .dataset import FPS, SECONDS, training_stream
+from .scene import COLOURS, SHAPES
+from .state import EVENTS
+from .stream import Stream
+
+WINDOW_S = 1.4  # from the first frame of a clip to its last
+SPEED = 0.4  # metres per second that count as 1 in velocity targets
+TOKEN_CHANNELS = len(COLOURS) + len(SHAPES) + 3 + 2 + 6  # colour, shape, gripper/tray/lamp cover; held, lying cover; velocities
+
+
+# Drawing a clip's worth of normals costs more than the rest of its preparation: clips take random windows of one bank.
+_NOISE = np.random.default_rng(0).standard_normal(1 << 20, dtype=np.float32)
+
+
+class TabletopStore:
+    """The streams of a folder made by `dataset.render`, memory-mapped. `seeds` that are not there yet are left out."""
+
+    def __init__(self, folder: Path, seeds: range, split: str = "train", frames: int = 8) -> None:
+        self.frames = frames
+        self.paths = [p for s in seeds if (p := folder / f"{split}_{s:06d}").exists()]
+        if not self.paths:
+            raise FileNotFoundError(f"no rendered {split} streams of seeds {seeds.start}..{seeds.stop} in {folder}: run `python -m vljepa_training.tabletop render` first")
+        self.streams = [training_stream(int(p.name.split("_")[-1]), split) for p in self.paths]
+        self._pixels = [np.load(p / "frames.npy", mmap_mode="r") for p in self.paths]
+        self._cover = [np.load(p / "cover.npy", mmap_mode="r") for p in self.paths]
+        self.length = int(SECONDS * FPS)
+        self.kinds = np.stack([self._kinds(s) for s in self.streams])
+
+    def _kinds(self, stream: Stream) -> np.ndarray:
+        events = [stream.event_at(k / FPS, WINDOW_S) for k in range(self.length)]
+        return np.array([EVENTS.index(e.kind) if e else -1 for e in events], np.int8)
+
+    def clip(self, stream: int, k: int) -> np.ndarray:
+        """uint8 (frames, S, S, 3); positions before the stream's start repeat its first frame."""
+        index = np.maximum(np.arange(k - self.frames + 1, k + 1), 0)
+        return np.asarray(self._pixels[stream][index])
+
+    def token_targets(self, stream: int, k: int) -> np.ndarray:
+        """float32 (frames/2, h, w, TOKEN_CHANNELS), of the second frame of every tubelet."""
+        s = self.streams[stream]
+        out = []
+        for index in np.maximum(np.arange(k - self.frames + 2, k + 1, 2), 0):
+            t = index / FPS
+            cover = self._cover[stream][index].astype(np.float32) / 255
+            state = s.state_at(t)
+            colour = np.zeros((*cover.shape[:2], len(COLOURS)), np.float32)
+            shape = np.zeros((*cover.shape[:2], len(SHAPES)), np.float32)
+            flags = np.zeros((*cover.shape[:2], 2), np.float32)
+            speed = np.zeros((*cover.shape[:2], 6), np.float32)
+            for i, spec in enumerate(s.scene.objects):
+                share = cover[..., 4 + i]
+                colour[..., list(COLOURS).index(spec.colour)] += share
+                shape[..., SHAPES.index(spec.shape)] += share
+                moved = (s.script.objects[i].at(t) - s.script.objects[i].at(t - 0.2))[:3] / 0.2 / SPEED
+                speed[..., :3] += share[..., None] * np.clip(moved, -2, 2).astype(np.float32)
+                flags[..., 0] += share * state.objects[i].held
+                flags[..., 1] += share * state.objects[i].lying
+            tip = np.clip((s.script.tip.at(t) - s.script.tip.at(t - 0.2)) / 0.2 / SPEED, -2, 2).astype(np.float32)
+            speed[..., 3:] = cover[..., 1:2] * tip
+            out.append(np.concatenate([colour, shape, cover[..., 1:4], flags, speed], -1))
+        return np.stack(out)
+
+    def facts(self, stream: int, k: int) -> np.ndarray:
+        """int64 (4,): event kind or -1, lamp on, drawer open, something held."""
+        state = self.streams[stream].state_at(k / FPS)
+        return np.array([self.kinds[stream, k], state.lamp_on, state.drawer_open, state.held is not None], np.int64)
+
+    def pairs(self, stream: int, k: int, rng: np.random.Generator) -> list[tuple[str, str, str]]:
+        """All (kind of query, query, target) that this clip can be trained on, in one random phrasing each."""
+        s = self.streams[stream]
+        t = k / FPS
+        state, event = s.state_at(t), s.event_at(t, WINDOW_S)
+        out = [("state", language.phrase_question("state", {}, rng), language.state_text(state, s.scene, rng))]
+        if event is not None:
+            out.append(("action", language.phrase_question("action", {}, rng), language.action_label(event.kind, rng)))
+            out.append(("caption", language.phrase_question("caption", {}, rng), language.caption(event, s.scene, rng)))
+        out += [(kind, language.phrase_question(kind, slots, rng), answer) for kind, slots, answer, _ in language.questions(state, s.scene)]
+        return out
+
+
+def augment(frames_THWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What cameras differ in: exposure, white balance, noise, a pixel of shake, mirrored never (left is left)."""
+    gain = rng.uniform(0.8, 1.2) * rng.uniform(0.96, 1.04, 3)
+    out = frames_THWC * gain.astype(np.float32)
+    start = int(rng.integers(len(_NOISE) - out.size))
+    out += _NOISE[start:start + out.size].reshape(out.shape) * np.float32(rng.uniform(0, 3))
+    if rng.random() < 0.3:
+        dy, dx = rng.integers(-3, 4, 2)
+        out = np.roll(out, (dy, dx), (1, 2))
+    return np.clip(out, 0, 255).astype(np.uint8)
