@@ -139,6 +139,16 @@ def test_bf16_says_nearly_the_same(model, tiny_checkpoint):
     assert len(rounded.decode(pairs[0][0])) == 4
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize(("engine", "least"), [("torch", 0.9999), ("torch-bf16", 0.999)])
+def test_cuda_says_the_same(model, tiny_checkpoint, engine, least):
+    other = VLJEPA.from_pretrained(tiny_checkpoint, device="cuda", engine=engine)
+    near = other.embed_queries(frames(), QUERIES)
+    assert_unit(near)
+    assert (model.embed_queries(frames(), QUERIES) * near).sum(-1).min() > least
+    assert len(other.decode(other.encode_text(["a", "the lamp is on"]))) == 2
+
+
 def test_unknown_engine_is_refused(tiny_checkpoint):
     with pytest.raises(ValueError, match="'tensorrt'"):
         VLJEPA.from_pretrained(tiny_checkpoint, engine="tensorrt")

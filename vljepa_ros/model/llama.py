@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attention import attend
 from .config import PredictorConfig, TextDecoderConfig
 from .initialise import init_linears
 from .rotary import LlamaRotary, Tables, rotate
@@ -58,7 +59,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(cfg.heads * cfg.head_dim, cfg.hidden_size, bias=False)
 
     def forward(
-        self, x_BNC: Tensor, tables: Tables, mask: Tensor | None, causal: bool, cache: Cache | None, layer: int
+        self, x_BNC: Tensor, tables: Tables, visible_BN: Tensor | None, causal: bool, cache: Cache | None, layer: int
     ) -> Tensor:
         B, N, _ = x_BNC.shape
         qkv = self.qkv(x_BNC).view(B, N, -1, self.head_dim)
@@ -67,8 +68,7 @@ class Attention(nn.Module):
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
         if cache is not None:
             k, v = cache.append(layer, k, v)
-        grouped = self.heads != self.kv_heads
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=grouped)
+        y = attend(q, k, v, visible_BN, causal)
         return self.out(y.transpose(1, 2).reshape(B, N, -1))
 
 
@@ -96,9 +96,9 @@ class Block(nn.Module):
         self.mlp = MLP(cfg)
 
     def forward(
-        self, x_BNC: Tensor, tables: Tables, mask: Tensor | None, causal: bool, cache: Cache | None, layer: int
+        self, x_BNC: Tensor, tables: Tables, visible_BN: Tensor | None, causal: bool, cache: Cache | None, layer: int
     ) -> Tensor:
-        x_BNC = x_BNC + self.attention(self.norm1(x_BNC), tables, mask, causal, cache, layer)
+        x_BNC = x_BNC + self.attention(self.norm1(x_BNC), tables, visible_BN, causal, cache, layer)
         return x_BNC + self.mlp(self.norm2(x_BNC))
 
 
@@ -123,11 +123,10 @@ class LlamaStack(nn.Module):
         start = 0 if cache is None else cache.used
         stop = start + x_BNC.shape[1]
         tables = self.rotary.tables(start, stop, x_BNC.device)
-        mask = None if visible_BN is None else visible_BN[:, None, None, :]
         causal = causal and x_BNC.shape[1] > 1
         x_BNC = x_BNC.float()  # the residual stream stays fp32 under autocast
         for layer, block in enumerate(self.blocks):
-            x_BNC = block(x_BNC, tables, mask, causal, cache, layer)
+            x_BNC = block(x_BNC, tables, visible_BN, causal, cache, layer)
         if cache is not None:
             cache.used = stop
         return self.norm(x_BNC)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 
+import torch
 from torch import Tensor, nn
 
 from .config import TextEncoderConfig
@@ -27,7 +28,10 @@ class TextEncoder(nn.Module):
         # A BERT-like pooler is unused here: its weights would travel in every checkpoint and never get a gradient.
         takes_pooling = "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(hub_config)].__init__).parameters
         options = {"add_pooling_layer": False} if takes_pooling else {}
-        self.model = AutoModel.from_config(hub_config, trust_remote_code=False, **options).train()
+        # On a CPU the fused attention's bf16 backward is slow: 64 texts of 20 tokens train in 160 ms with it, in 80 ms without.
+        attention = "sdpa" if torch.cuda.is_available() else "eager"
+        model = AutoModel.from_config(hub_config, trust_remote_code=False, attn_implementation=attention, **options)
+        self.model = model.train()
         self.proj = nn.Linear(hub_config.hidden_size, dim)
         init_linears(self.proj, 1)
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attention import attend
 from .config import VisionConfig
 from .initialise import init_linears
 from .rotary import Tables, VisionRotary, halves_order, rotate
@@ -37,7 +38,7 @@ class Block(nn.Module):
         qkv = self.qkv(self.norm1(x_BND)).view(B, N, 3 * self.heads, D // self.heads)
         qk, v = qkv.split((2 * self.heads, self.heads), dim=2)
         q, k = rotate(qk, tables).chunk(2, dim=2)
-        y = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+        y = attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
         x_BND = x_BND + self.out(y.transpose(1, 2).reshape(B, N, D))
         return x_BND + self.down(F.gelu(self.up(self.norm2(x_BND))))
 
