@@ -1,0 +1,24 @@
+"""The command `vljepa`. A subcommand lives in a module of its own, which is imported when it is needed."""
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+COMMANDS = {"demo": "play the bundled bag, or your own, through both nodes, and see what they make of it"}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a subcommand; its exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="vljepa", description="Meaning from a camera topic: embeddings, transitions, words.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, help_text in COMMANDS.items():
+        one = commands.add_parser(name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
+        import_module(f"vljepa_ros.cli.{name}").add_arguments(one)
+    args = parser.parse_args(argv)
+    return args.run(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
