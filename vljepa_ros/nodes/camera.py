@@ -1,0 +1,119 @@
+"""The camera's topic: from an image message to a frame, and everything that can be wrong on that way."""
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CompressedImage, Image
+
+from vljepa_ros.nodes import qos
+from vljepa_ros.nodes.conversions import BadImage, frame_from_compressed_image, frame_from_image
+from vljepa_ros.nodes.diagnostics import Status
+from vljepa_ros.nodes.statistics import Rate, Recent
+from vljepa_ros.nodes.topics import Input
+from vljepa_ros.streaming import Frame
+
+log = logging.getLogger(__name__)
+
+SLOW = 0.5  # a camera below this share of the clip rate starves the stream
+SHARED_MEMORY = (
+    "large best-effort images are lost between processes unless FASTDDS_DEFAULT_PROFILES_FILE (Jazzy: FASTRTPS_...) in the "
+    "camera driver's environment names config/fastdds_shm32m.xml; or set image_transport to compressed"
+)
+
+
+class Camera:
+    """Subscribes to `image`, or to `image/compressed` below whatever `image` is remapped to, and hands on frames."""
+
+    def __init__(
+        self, node: LifecycleNode, transport: str, arrival_stamps: bool, on_frame: Callable[[Frame], None], silence_s: float,
+        wanted_per_s: float,
+    ) -> None:
+        """`arrival_stamps`: stamp frames with the node's clock. `wanted_per_s`: frames per second that clips ask for."""
+        self._compressed = transport == "compressed"
+        if self._compressed:
+            topic, self._convert = f"{node.resolve_topic_name('image')}/compressed", frame_from_compressed_image
+        else:
+            topic, self._convert = "image", frame_from_image
+        self._input = Input(node, CompressedImage if self._compressed else Image, topic, self._on_message, qos.IMAGES)
+        self._clock = node.get_clock() if arrival_stamps else None
+        self._on_frame = on_frame
+        self._silence_s = silence_s
+        self._wanted_per_s = wanted_per_s
+        self._rate = Rate()
+        self._bad: Counter[str] = Counter()  # BadImage.cause -> images
+        self._size_changes = 0
+        self._recent = Recent()
+        self._size = ""
+        self._encoding = ""
+        self._last_error = ""
+
+    def start(self) -> None:
+        self._rate.restart()
+        self._input.start()
+
+    def stop(self) -> None:
+        self._input.stop()
+
+    def _on_message(self, message: Any) -> None:
+        self._rate.tick()
+        try:
+            frame = self._convert(message, self._clock.now().nanoseconds if self._clock else None)
+            self._watch(message, frame)
+            self._on_frame(frame)
+        except BadImage as error:
+            self._on_bad(error.cause, str(error))
+        except Exception as error:  # an image may cost itself, never the node
+            self._on_bad("unexpected", f"{type(error).__name__}: {error}")
+
+    def _watch(self, message: Any, frame: Frame) -> None:
+        height, width = frame.image_HWC.shape[:2]
+        size = f"{width}x{height}"
+        self._size_changes += self._size not in ("", size)
+        self._size = size
+        self._encoding = message.format if self._compressed else message.encoding
+
+    def _on_bad(self, cause: str, problem: str) -> None:
+        self._bad[cause] += 1
+        self._last_error = " ".join(problem.split())
+        if self._bad[cause] == 1:
+            log.warning("%s: image dropped: %s (more of this kind: /diagnostics)", self._input.topic, self._last_error)
+
+    def report(self, status: Status) -> None:
+        """Images in, and why they are not."""
+        per_s, topic = self._rate.per_second, self._input.topic
+        lost = self._input.counts["lost_in_transport"]
+        status.hardware_id = topic
+        status.summary = f"{per_s:.1f} images/s on {topic}"
+        for key, value in (
+            ("topic", topic), ("publishers", self._input.publishers), ("frames", self._rate.total), ("frames_per_s", per_s),
+            ("encoding", self._encoding), ("size", self._size), ("size_changes", self._size_changes),
+            ("qos_incompatible", self._input.counts["qos_incompatible"]), ("last_error", self._last_error),
+            ("drops.lost_in_transport", lost),
+        ):
+            status.value(key, value)
+        status.counts("drops.bad_image", self._bad)
+        recent = self._recent.look({**self._bad, "size changes": self._size_changes, "lost": lost})
+        if bad := [f"{cause} {self._bad[cause]}" for cause in recent if cause in self._bad]:
+            status.warn(f"bad images dropped ({', '.join(bad)}); the last: {self._last_error}")
+        if "size changes" in recent:
+            status.warn(f"the image size changes ({self._size_changes} times so far, now {self._size})")
+        if "lost" in recent:
+            status.warn(f"{lost} images were lost in transport" + ("" if self._compressed else f": {SHARED_MEMORY}"))
+        if self._input.started:
+            self._report_rate(status, per_s)
+
+    def _report_rate(self, status: Status, per_s: float) -> None:
+        silent_s, hint = self._rate.silent_s, "" if self._compressed else f"; {SHARED_MEMORY}"
+        if silent_s >= self._silence_s:
+            why = self._input.why_silent()
+            if not why:
+                why = f"though {self._input.publishers} publisher(s) are there{hint}"
+            elif not self._input.publishers:
+                why += "; start the camera, remap `image` to its topic, or change image_transport"
+            status.error(f"no image on {self._input.topic} for {silent_s:.0f} s: {why}")
+        elif self._rate.settled and per_s < SLOW * self._wanted_per_s:
+            status.warn(f"only {per_s:.1f} images/s come where clips ask for {self._wanted_per_s:.1f} (1 / clip.stride_s){hint}")

@@ -1,0 +1,141 @@
+"""Messages become types, and types messages: here and nowhere else. The pixels of images lie in `images.py`.
+
+Stamps are integer nanoseconds inside and builtin_interfaces/Time outside. Vectors are numpy float32 inside and `array.array('f')`
+outside, the only form that rclpy takes without looking at every number.
+"""
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from vljepa_ros.model import ModelConfig
+from vljepa_ros.msg import DecodedText as DecodedTextMessage
+from vljepa_ros.msg import EmbeddingSpace, SemanticEmbedding, WorldStateTransition
+from vljepa_ros.nodes.images import BadImage, compressed_image_HWC, image_HWC
+from vljepa_ros.streaming import DecodedText, DecodeRequest, Embedding, Frame, Transition, Trigger
+
+__all__ = [
+    "BadImage", "BadVector", "embedding_from_message", "embedding_to_message", "frame_from_compressed_image", "frame_from_image",
+    "ns_from_time", "space_to_message", "text_from_message", "text_to_message", "time_from_ns", "transition_from_message",
+    "transition_to_message",
+]
+
+NS = 1_000_000_000
+NORM_TOLERANCE = 1e-2  # float32 and a lossy recorder stay far inside; an unnormalised vector far outside
+
+
+class BadVector(ValueError):
+    """A message whose vector is none of norm 1; the text says what is wrong with it."""
+
+
+def ns_from_time(time: Time) -> int:
+    return time.sec * NS + time.nanosec
+
+
+def time_from_ns(stamp_ns: int) -> Time:
+    return Time(sec=stamp_ns // NS, nanosec=stamp_ns % NS)
+
+
+def frame_from_image(message: Image, stamp_ns: int | None = None) -> Frame:
+    """`stamp_ns`: the stamp to use instead of the header's, for drivers without stamps. Raises BadImage."""
+    return _frame(message, image_HWC(message), stamp_ns)
+
+
+def frame_from_compressed_image(message: CompressedImage, stamp_ns: int | None = None) -> Frame:
+    """As `frame_from_image`."""
+    return _frame(message, compressed_image_HWC(message), stamp_ns)
+
+
+def embedding_to_message(embedding: Embedding) -> SemanticEmbedding:
+    return SemanticEmbedding(
+        header=_header(embedding.stamp_ns, embedding.frame_id), clip_start=time_from_ns(embedding.clip_start_ns),
+        epoch=embedding.epoch, sequence=embedding.sequence, space_id=embedding.space_id, query=embedding.query,
+        vector=_floats(embedding.vector_D),
+    )
+
+
+def embedding_from_message(message: SemanticEmbedding) -> Embedding:
+    """Raises BadVector."""
+    return Embedding(
+        vector_D=_vector(message.vector), stamp_ns=ns_from_time(message.header.stamp),
+        clip_start_ns=ns_from_time(message.clip_start), epoch=message.epoch, sequence=message.sequence, space_id=message.space_id,
+        query=message.query, frame_id=message.header.frame_id,
+    )
+
+
+def transition_to_message(transition: Transition) -> WorldStateTransition:
+    return WorldStateTransition(
+        header=_header(transition.stamp_ns, transition.frame_id), boundary=time_from_ns(transition.boundary_ns),
+        segment_start=time_from_ns(transition.segment_start_ns), epoch=transition.epoch, segment=transition.segment,
+        distance=float(transition.distance), threshold=float(transition.threshold), space_id=transition.space_id,
+        before=_floats(transition.before_D), after=_floats(transition.after_D),
+    )
+
+
+def transition_from_message(message: WorldStateTransition) -> Transition:
+    """Raises BadVector."""
+    return Transition(
+        stamp_ns=ns_from_time(message.header.stamp), boundary_ns=ns_from_time(message.boundary), epoch=message.epoch,
+        segment=message.segment, segment_start_ns=ns_from_time(message.segment_start), distance=message.distance,
+        threshold=message.threshold, space_id=message.space_id, before_D=_vector(message.before), after_D=_vector(message.after),
+        frame_id=message.header.frame_id,
+    )
+
+
+def text_to_message(text: DecodedText) -> DecodedTextMessage:
+    request = text.request
+    return DecodedTextMessage(
+        header=_header(request.stamp_ns, request.frame_id), segment_start=time_from_ns(request.segment_start_ns),
+        segment_end=time_from_ns(request.stamp_ns), segment=request.segment, epoch=request.epoch, trigger=request.trigger.value,
+        query=request.query, text=text.text, confidence=float(text.confidence), familiar=bool(text.familiar), label=text.label,
+        score=float(text.score), decode_seconds=float(text.seconds),
+    )
+
+
+def text_from_message(message: DecodedTextMessage) -> DecodedText:
+    """The message carries no vector and no space: the request's are empty."""
+    request = DecodeRequest(
+        vector_D=np.empty(0, np.float32), stamp_ns=ns_from_time(message.header.stamp),
+        segment_start_ns=ns_from_time(message.segment_start), segment=message.segment, epoch=message.epoch,
+        trigger=Trigger(message.trigger), space_id="", query=message.query, frame_id=message.header.frame_id,
+    )
+    return DecodedText(
+        request=request, text=message.text, confidence=message.confidence, familiar=message.familiar,
+        seconds=message.decode_seconds, label=message.label, score=message.score,
+    )
+
+
+def space_to_message(config: ModelConfig, space_id: str, sha256: str, queries: tuple[str, ...]) -> EmbeddingSpace:
+    """`sha256` is the checkpoint's, `queries` are the node's standing ones, query 0 first."""
+    return EmbeddingSpace(
+        space_id=space_id, model=config.name, sha256=sha256, dim=config.dim, clip_frames=config.vision.frames,
+        clip_period=float(config.clip_period_s), image_size=config.preprocess.image_size, queries=list(queries),
+    )
+
+
+def _frame(message: Any, image: np.ndarray, stamp_ns: int | None) -> Frame:
+    stamp_ns = ns_from_time(message.header.stamp) if stamp_ns is None else stamp_ns
+    return Frame(stamp_ns=stamp_ns, image_HWC=image, frame_id=message.header.frame_id)
+
+
+def _header(stamp_ns: int, frame_id: str) -> Header:
+    return Header(stamp=time_from_ns(stamp_ns), frame_id=frame_id)
+
+
+def _floats(vector_D: np.ndarray) -> array:
+    floats = array("f")
+    floats.frombytes(np.ascontiguousarray(vector_D, np.float32).tobytes())
+    return floats
+
+
+def _vector(floats: Any) -> np.ndarray:
+    vector_D = np.array(floats, np.float32)
+    norm = float(np.linalg.norm(vector_D))
+    if not abs(norm - 1) <= NORM_TOLERANCE:  # written so that a NaN fails
+        raise BadVector(f"vector of {len(vector_D)} numbers has norm {norm:.4g}; it must be 1")
+    return vector_D

@@ -1,0 +1,219 @@
+"""What both nodes share: transitions that never raise, autostart, release in one place, a process that ends with status 0.
+
+Parameters and weights are read on configure, so that activate takes no time; deactivate keeps the model.
+"""
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from vljepa_ros.nodes.diagnostics import Diagnostics, Status
+from vljepa_ros.nodes.logs import RosHandler
+from vljepa_ros.nodes.parameters import Parameters
+from vljepa_ros.nodes.statistics import Recent
+from vljepa_ros.nodes.topics import Outputs
+
+SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR
+UNCONFIGURED, INACTIVE, ACTIVE, FINALIZED = "unconfigured", "inactive", "active", "finalized"
+
+
+class ManagedNode(LifecycleNode):
+    """A node fills in four methods. They may raise what they like; `deactivate` and `release` are called in any state."""
+
+    def __init__(self, name: str, groups: Mapping[str, type], **kwargs: Any) -> None:
+        """`groups`: parameter prefix -> dataclass; the group "" holds a NodeParams. `kwargs` go to rclpy's node."""
+        super().__init__(name, **kwargs)
+        self.state = UNCONFIGURED
+        self.fault = ""  # the latest transition that failed, and why; "" since one succeeded
+        self._handler = RosHandler(self.get_logger())
+        self._handler.attach()
+        self.parameters = Parameters(self, groups, self._locked)
+        self.diagnostics = Diagnostics(self)
+        self.diagnostics.add("node", self._report)
+        self.outputs = Outputs(self)
+        self._recent = Recent()
+        self._destroyed = False
+        self._guard_change_state()
+        self._start_timer = self.create_timer(0.0, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    # what a node fills in
+
+    def configure(self) -> None:
+        """Read parameters, load and warm up what is slow, make publishers with `outputs`."""
+        raise NotImplementedError
+
+    def activate(self) -> None:
+        """Subscribe and start the worker. Publishers are enabled already."""
+        raise NotImplementedError
+
+    def deactivate(self) -> None:
+        """Undo `activate`."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Let go of what `configure` made. The node is not active any more; its publishers are destroyed afterwards."""
+        raise NotImplementedError
+
+    # transitions
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Failure leads back to unconfigured: the process lives, and the node can be configured again."""
+        return self._transition("configure", [self.configure], INACTIVE, undo=[self._release], failed=(FAILURE, UNCONFIGURED))
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Failure leads back to inactive, with the model loaded."""
+        steps = [lambda: self._entities(super(ManagedNode, self).on_activate, state), self.activate]
+        undo = [self.deactivate, lambda: self._entities(super(ManagedNode, self).on_deactivate, state)]
+        return self._transition("activate", steps, ACTIVE, undo=undo, failed=(FAILURE, INACTIVE))
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """An error leads through on_error to unconfigured."""
+        steps = [self.deactivate, lambda: self._entities(super(ManagedNode, self).on_deactivate, state)]
+        return self._transition("deactivate", steps, INACTIVE)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """An error leads through on_error to unconfigured as well."""
+        return self._transition("cleanup", [self._release], UNCONFIGURED)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """From any state. An error leads through on_error to unconfigured instead of finalized."""
+        return self._transition("shutdown", [self._release], FINALIZED)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Failure leads to finalized: what could not be released must not be made a second time."""
+        fault = self.fault
+        result = self._transition("release", [self._release], UNCONFIGURED, failed=(FAILURE, FINALIZED))
+        self.fault = self.fault or fault
+        return result
+
+    def _release(self) -> None:
+        """The one place where things are let go of, from whatever state; what fails does not keep the rest."""
+        try:
+            self.deactivate()
+        finally:
+            try:
+                self.release()
+            finally:
+                self.outputs.release()
+
+    def _transition(
+        self, name: str, steps: Sequence[Callable[[], None]], goal: str, undo: Sequence[Callable[[], None]] = (),
+        failed: tuple[TransitionCallbackReturn, str] = (ERROR, UNCONFIGURED),
+    ) -> TransitionCallbackReturn:
+        """Run `steps`. Should one raise: log one line, run `undo`, answer `failed`. rclpy would swallow it or die of it."""
+        try:
+            for step in steps:
+                step()
+        except Exception as error:
+            self.fault = f"{name} failed: {_one_line(error)}"
+            self.get_logger().error(self.fault)
+            for step in undo:
+                try:
+                    step()
+                except Exception as second:
+                    self.get_logger().error(f"undoing {name} failed too: {_one_line(second)}")
+            result, self.state = failed
+            return result
+        self.fault, self.state = "", goal
+        self.get_logger().info(f"{name}: now {goal}")
+        return SUCCESS
+
+    @staticmethod
+    def _entities(transition: Callable[[LifecycleState], TransitionCallbackReturn], state: LifecycleState) -> None:
+        if transition(state) != SUCCESS:
+            raise RuntimeError("a publisher refused")
+
+    # the rest
+
+    def destroy_node(self) -> None:
+        """Stop and release whatever the state; a second call does nothing."""
+        if self._destroyed:
+            return
+        self._destroyed = True
+        try:
+            self._release()
+        except Exception as error:
+            self.get_logger().error(f"while ending: {_one_line(error)}")
+        self._handler.detach()
+        super().destroy_node()
+
+    def _start(self) -> None:
+        """Once, as soon as somebody spins the node."""
+        self._start_timer.cancel()
+        if not self.parameters.value("autostart") or self.state != UNCONFIGURED:
+            return
+        if self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
+        if self.state == UNCONFIGURED:
+            name = self.get_fully_qualified_name()
+            self.get_logger().error(
+                f"autostart: stays unconfigured; mend the cause, then `ros2 lifecycle set {name} configure` and `... activate`"
+            )
+
+    def _locked(self) -> str:
+        if self.state in (INACTIVE, ACTIVE):
+            return "parameters are read on configure; bring the node to unconfigured first (deactivate, cleanup)"
+        return ""
+
+    def _guard_change_state(self) -> None:
+        """A transition that the present state does not allow makes rclpy raise in its service, which would end the process."""
+        service = next(one for one in self.services if one.service_name.endswith("/change_state"))
+        change_state = service.callback
+
+        def guarded(request: Any, response: Any) -> Any:
+            try:
+                return change_state(request, response)
+            except Exception as error:
+                asked = request.transition.label or request.transition.id
+                self.get_logger().warning(f"transition {asked} refused while {self.state}: {_one_line(error)}")
+                response.success = False
+                return response
+
+        service.callback = guarded
+
+    def _report(self, status: Status) -> None:
+        status.value("state", self.state)
+        status.value("last_fault", self.fault)
+        status.summary = self.state
+        recent = self._recent.look(self.outputs.deaf)
+        if recent:
+            status.warn(f"subscribers with incompatible QoS get nothing: {', '.join(recent)}")
+        status.value("qos_incompatible", self.outputs.deaf.total())
+        if self.fault:
+            status.error(f"{self.state}: {self.fault}")
+        elif self.state in (UNCONFIGURED, INACTIVE):
+            status.warn(f"{self.state}: nothing is computed until the node is active")
+
+
+def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> None:
+    """A node's process, from init to exit status 0 on SIGINT and SIGTERM, however many of them come."""
+    if threading.current_thread() is threading.main_thread():
+        # rclpy's own handlers end the spinning and then call these. Without them the second signal would kill the process half
+        # way, and a terminal's Ctrl-C reaches a launched node twice: from the terminal and from launch.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = make()
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _one_line(error: BaseException) -> str:
+    """The message, after the kind of error but for those that speak for themselves: ValueError, this package's own."""
+    text = " ".join(str(error).split())
+    known = isinstance(error, ValueError) or type(error).__module__.startswith("vljepa_ros")
+    return text if known and text else f"{type(error).__name__}: {text}"

@@ -1,0 +1,14 @@
+"""A checkpoint onto this machine, as a node's parameters say."""
+from __future__ import annotations
+
+import torch
+
+from vljepa_ros.model import VLJEPA
+from vljepa_ros.nodes.parameters import NodeParams
+
+
+def load_model(params: NodeParams, parts: tuple[str, ...]) -> VLJEPA:
+    """The checkpoint's parts, with as many threads as the node is told. Raises CheckpointError."""
+    if params.threads:
+        torch.set_num_threads(params.threads)
+    return VLJEPA.from_pretrained(params.checkpoint, device=params.device, engine=params.engine, parts=parts)

@@ -1,0 +1,210 @@
+"""Images in; embeddings, transitions and their space out.
+
+A callback converts an image and pushes the frame; where that makes a clip, the clip goes into a mailbox. The worker's thread owns
+the model: it takes the newest clip, embeds it for every standing query, publishes, and feeds query 0 to the transition detector.
+"""
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from rclpy.lifecycle import LifecyclePublisher
+
+from vljepa_ros.model import VLJEPA
+from vljepa_ros.msg import EmbeddingSpace, SemanticEmbedding, WorldStateTransition
+from vljepa_ros.nodes import qos
+from vljepa_ros.nodes.camera import Camera
+from vljepa_ros.nodes.conversions import embedding_to_message, space_to_message, transition_to_message
+from vljepa_ros.nodes.diagnostics import Status
+from vljepa_ros.nodes.lifecycle import ManagedNode, run
+from vljepa_ros.nodes.loading import load_model
+from vljepa_ros.nodes.parameters import NodeParams
+from vljepa_ros.nodes.statistics import Durations, Rate, Recent
+from vljepa_ros.nodes.worker import Worker
+from vljepa_ros.streaming import Clip, ClipBuffer, ClipParams, Embedding, Frame, Mailbox, TransitionDetector, TransitionParams
+from vljepa_ros.streaming.parameters import parameter
+
+DROPS = ("duplicate_stamp", "zero_stamp")  # what ClipBuffer counts and loses; its other counts are why epochs began
+WARM_UP = 2  # clips: the first call allocates, the second takes as long as any
+
+
+@dataclass(frozen=True)
+class PredictorParams(NodeParams):
+    """What the predictor is told beside what every node is."""
+
+    queries: tuple[str, ...] = parameter((), "standing queries, the first drives the transitions; [] asks the checkpoint's own")
+    image_transport: str = parameter("raw", "raw: `image`; compressed: `image/compressed`", choices=("raw", "compressed"))
+    silence_s: float = parameter(2.0, "seconds without an image after which the camera counts as silent", (0.1, 3600.0))
+
+
+class PredictorNode(ManagedNode):
+    """Configure makes model, clip buffer, detector, camera and publishers; activate makes mailbox and worker, and subscribes."""
+
+    def __init__(self, **kwargs) -> None:
+        groups = {"": PredictorParams, "clip": ClipParams, "transition": TransitionParams}
+        super().__init__("predictor_node", groups, **kwargs)
+        self._model: VLJEPA | None = None
+        self._queries: tuple[str, ...] = ()
+        self._clips: ClipBuffer | None = None
+        self._detector: TransitionDetector | None = None
+        self._camera: Camera | None = None
+        self._mailbox: Mailbox[tuple[Clip, float]] | None = None
+        self._worker: Worker | None = None
+        self._embedding_publisher: LifecyclePublisher | None = None
+        self._transition_publisher: LifecyclePublisher | None = None
+        self._space_publisher: LifecyclePublisher | None = None
+        self._first_epoch = 0  # of the next clip buffer: epochs count up over the node's life
+        self._transitions = 0
+        self._embeddings, self._latency, self._model_time = Rate(), Durations(), Durations()
+        self._drops: Counter[str] = Counter(newer_clip=0, deactivated=0, model_error=0)
+        self._recent_drops, self._recent_epochs = Recent(), Recent()
+        self.diagnostics.add("camera", self._report_camera)
+        self.diagnostics.add("clips", self._report_clips)
+        self.diagnostics.add("model", self._report_model)
+
+    def configure(self) -> None:
+        params: PredictorParams = self.parameters.read()
+        clip_params: ClipParams = self.parameters.read("clip")
+        transition_params: TransitionParams = self.parameters.read("transition")
+        self._model = load_model(params, ("vision", "predictor"))
+        config = self._model.config
+        self._queries = params.queries or (config.prompts.get("state", ""),)
+        if len(set(self._queries)) < len(self._queries):
+            raise ValueError(f"queries must differ from each other, got {list(self._queries)}")
+        self._warm_up()
+        self._clips = ClipBuffer(clip_params, config.vision.frames, config.clip_period_s, config.preprocess.image_size)
+        self._clips.epoch = self._first_epoch
+        self._detector = TransitionDetector(transition_params)
+        arrival = clip_params.stamp_source == "arrival"
+        self._camera = Camera(self, params.image_transport, arrival, self._on_frame, params.silence_s, 1 / clip_params.stride_s)
+        self._embedding_publisher = self.outputs.add(SemanticEmbedding, "~/embedding", qos.RESULTS)
+        self._transition_publisher = self.outputs.add(WorldStateTransition, "~/transition", qos.RESULTS)
+        self._space_publisher = self.outputs.add(EmbeddingSpace, "~/space", qos.LATCHED)
+
+    def activate(self) -> None:
+        model = self._model
+        self._space_publisher.publish(space_to_message(model.config, model.space_id, model.sha256, self._queries))
+        self._embeddings.restart()
+        self._mailbox = Mailbox()
+        self._worker = Worker("predictor worker", self._mailbox, self._embed)
+        self._camera.start()
+
+    def deactivate(self) -> None:
+        if self._camera is not None:
+            self._camera.stop()
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            # What comes after a pause is a new epoch. Done now, so that it is certain to happen before the next frame.
+            self._clips.flush("reactivation")
+            try:
+                worker.stop()
+            finally:
+                self._drops["model_error"] += worker.failures
+
+    def release(self) -> None:
+        if self._clips is not None:
+            self._first_epoch = self._clips.epoch
+        self._embedding_publisher = self._transition_publisher = self._space_publisher = None
+        self._model = self._clips = self._detector = self._camera = self._mailbox = None
+
+    def _warm_up(self) -> None:
+        config = self._model.config
+        size = config.preprocess.image_size
+        black_THWC = np.zeros((config.vision.frames, size, size, 3), np.uint8)
+        for _ in range(WARM_UP):
+            started = time.perf_counter()
+            self._model.embed_queries(black_THWC, self._queries)
+        took_ms = (time.perf_counter() - started) * 1e3
+        self.get_logger().info(
+            f"{config.name}: {took_ms:.0f} ms per clip, {len(self._queries)} standing queries, space {self._model.space_id}"
+        )
+
+    def _on_frame(self, frame: Frame) -> None:
+        arrived = time.perf_counter()
+        clip = self._clips.push(frame)
+        if clip is not None and self._mailbox.put((clip, arrived)) is not None:
+            self._drops["newer_clip"] += 1
+
+    def _embed(self, item: tuple[Clip, float]) -> None:
+        """The worker's: one clip to embeddings, and perhaps a transition."""
+        clip, arrived = item
+        started = time.perf_counter()
+        vectors_QD = self._model.embed_queries(clip.frames_THWC, self._queries)
+        self._model_time.add(time.perf_counter() - started)
+        embeddings = [
+            Embedding(
+                vector_D=vector_D, stamp_ns=clip.stamp_ns, clip_start_ns=clip.start_ns, epoch=clip.epoch, sequence=clip.sequence,
+                space_id=self._model.space_id, query=query, frame_id=clip.frame_id,
+            )
+            for query, vector_D in zip(self._queries, vectors_QD)
+        ]
+        for embedding in embeddings:
+            self._embedding_publisher.publish(embedding_to_message(embedding))
+        self._latency.add(time.perf_counter() - arrived)
+        self._embeddings.tick()
+        transition = self._detector.update(embeddings[0])
+        if transition is not None:
+            self._transition_publisher.publish(transition_to_message(transition))
+            self._transitions += 1
+
+    def _report_camera(self, status: Status) -> None:
+        if self._camera is not None:
+            self._camera.report(status)
+        else:
+            status.summary = "not configured"
+
+    def _report_clips(self, status: Status) -> None:
+        if self._clips is None:
+            status.summary = "not configured"
+            return
+        counts, epoch = self._clips.counts, self._clips.epoch
+        epochs = {cause: count for cause, count in counts.items() if cause not in DROPS}
+        status.summary = f"epoch {epoch}"
+        status.value("epoch", epoch)
+        status.counts("drops", {cause: counts[cause] for cause in DROPS})
+        status.counts("epochs", epochs)
+        recent = self._recent_epochs.look(counts)
+        if "zero_stamp" in recent:
+            status.error(f"{counts['zero_stamp']} images came without a stamp and were dropped; set clip.stamp_source to arrival")
+        if "duplicate_stamp" in recent:
+            status.warn(f"{counts['duplicate_stamp']} images repeated the stamp before them and were dropped")
+        if broken := [f"{cause} {count}" for cause, count in epochs.items() if cause in recent]:
+            status.warn(f"the stream broke and epoch {epoch} began ({', '.join(broken)})")
+
+    def _report_model(self, status: Status) -> None:
+        worker, model = self._worker, self._model
+        drops = self._drops.copy()
+        drops["model_error"] += worker.failures if worker is not None else 0
+        error = worker.last_error if worker is not None else ""
+        for key, value in (
+            ("embeddings", self._embeddings.total), ("embeddings_per_s", self._embeddings.per_second),
+            ("transitions", self._transitions), *self._latency.values("latency_ms"), *self._model_time.values("model_ms"),
+            ("last_error", error),
+        ):
+            status.value(key, value)
+        status.counts("drops", drops)
+        if model is None:
+            status.summary = "not configured"
+            return
+        status.hardware_id = model.config.name
+        status.value("space_id", model.space_id)
+        for key in ("segment", "distance", "threshold"):
+            status.value(key, getattr(self._detector, key))
+        status.summary = f"{self._embeddings.per_second:.1f} embeddings/s"
+        recent = self._recent_drops.look(drops)
+        if "newer_clip" in recent:
+            status.warn(f"{drops['newer_clip']} clips gave way to newer ones: the model is slower than clip.stride_s")
+        if worker is not None and worker.problem:
+            status.error(worker.problem)
+        elif "model_error" in recent:
+            status.warn(f"the model failed on {drops['model_error']} clips; the last: {error}")
+
+
+def main(args: list[str] | None = None) -> None:
+    run(PredictorNode, args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The predictor's topics, as the decoder hears them: embeddings and transitions, checked against the decoder's own space."""
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+
+from vljepa_ros.msg import SemanticEmbedding, WorldStateTransition
+from vljepa_ros.nodes import qos
+from vljepa_ros.nodes.conversions import BadVector, embedding_from_message, transition_from_message
+from vljepa_ros.nodes.diagnostics import Status
+from vljepa_ros.nodes.statistics import Rate, Recent
+from vljepa_ros.nodes.topics import Input
+from vljepa_ros.streaming import Embedding, Transition
+
+log = logging.getLogger(__name__)
+
+SILENCE_S = 3.0  # seconds without embeddings after which the predictor counts as silent
+
+
+class PredictorTopics:
+    """Hands on what belongs to the space. Drops are counted by cause: wrong_space, bad_vector, unexpected."""
+
+    def __init__(
+        self, node: LifecycleNode, space_id: str, dim: int, query: str, on_embedding: Callable[[Embedding], None],
+        on_transition: Callable[[Transition], None], on_restart: Callable[[], None],
+    ) -> None:
+        """`query`: the one that is waited for. `on_restart`: called when the predictor begins anew, before what it says then."""
+        self._space_id, self._dim, self._query = space_id, dim, query
+        self._on_embedding, self._on_transition, self._on_restart = on_embedding, on_transition, on_restart
+        self._inputs = (
+            Input(node, SemanticEmbedding, "predictor_node/embedding", self._on_embedding_message, qos.RESULTS),
+            Input(node, WorldStateTransition, "predictor_node/transition", self._on_transition_message, qos.RESULTS),
+        )
+        self._rate = Rate()
+        self._transitions = 0
+        self._restarts = 0
+        self._drops: Counter[str] = Counter(wrong_space=0, bad_vector=0, unexpected=0)
+        self._recent = Recent()
+        self._last_error = ""
+        self._foreign_space = ""
+        self._sequence = -1  # of the newest embedding
+        self._heard: dict[str, float] = {}  # query -> time of its latest embedding
+
+    def start(self) -> None:
+        self._sequence = -1
+        self._heard.clear()
+        self._rate.restart()
+        for one in self._inputs:
+            one.start()
+
+    def stop(self) -> None:
+        for one in self._inputs:
+            one.stop()
+
+    def _on_embedding_message(self, message: SemanticEmbedding) -> None:
+        self._rate.tick()
+        self._guarded(message, embedding_from_message, self._take_embedding)
+
+    def _on_transition_message(self, message: WorldStateTransition) -> None:
+        self._transitions += 1
+        self._guarded(message, transition_from_message, self._on_transition)
+
+    def _guarded(self, message: Any, convert: Callable[[Any], Any], take: Callable[[Any], None]) -> None:
+        """A message may cost itself, never the node."""
+        if message.space_id != self._space_id:
+            self._foreign_space = message.space_id or "(none)"
+            self._drop("wrong_space", f"space {self._foreign_space} is not this checkpoint's, {self._space_id}")
+            return
+        try:
+            one = convert(message)
+            size = len(one.vector_D if isinstance(one, Embedding) else one.after_D)
+            if size != self._dim:
+                raise BadVector(f"vector of {size} numbers in a space of {self._dim}")
+            take(one)
+        except BadVector as error:
+            self._drop("bad_vector", str(error))
+        except Exception as error:
+            self._drop("unexpected", f"{type(error).__name__}: {error}")
+
+    def _take_embedding(self, embedding: Embedding) -> None:
+        self._heard[embedding.query] = time.monotonic()
+        if embedding.sequence < self._sequence:  # another run of it, which may number epochs and segments as before
+            self._restarts += 1
+            self._on_restart()
+        self._sequence = embedding.sequence
+        self._on_embedding(embedding)
+
+    def _drop(self, cause: str, problem: str) -> None:
+        self._drops[cause] += 1
+        self._last_error = " ".join(problem.split())
+        if self._drops[cause] == 1:
+            log.error("%s: %s. More of this kind are counted in /diagnostics", cause, self._last_error)
+
+    def report(self, status: Status) -> None:
+        """Embeddings in, and why they are of no use."""
+        per_s, started = self._rate.per_second, self._inputs[0].started
+        status.hardware_id = self._inputs[0].topic
+        status.summary = f"{per_s:.1f} embeddings/s on {self._inputs[0].topic}" if started else "not active"
+        for key, value in (
+            ("embeddings", self._rate.total), ("embeddings_per_s", per_s), ("transitions", self._transitions),
+            ("query", self._query), ("predictor_restarts", self._restarts),
+            ("qos_incompatible", sum(one.counts["qos_incompatible"] for one in self._inputs)), ("last_error", self._last_error),
+        ):
+            status.value(key, value)
+        status.counts("drops", self._drops)
+        recent = self._recent.look({**self._drops, "restarts": self._restarts})
+        if "wrong_space" in recent:
+            status.error(
+                f"embeddings are of space {self._foreign_space}, this decoder's checkpoint makes words of {self._space_id}: "
+                "nothing is decoded; give both nodes the same checkpoint"
+            )
+        for cause in (cause for cause in ("bad_vector", "unexpected") if cause in recent):
+            status.warn(f"{self._drops[cause]} messages dropped ({cause}); the last: {self._last_error}")
+        if "restarts" in recent:
+            status.warn(f"the predictor began anew ({self._restarts} times so far); if this goes on, two of them use one topic")
+        if started:
+            self._report_silence(status)
+
+    def _report_silence(self, status: Status) -> None:
+        silent_s = self._rate.silent_s
+        if silent_s >= SILENCE_S:
+            why = self._inputs[0].why_silent() or "though a predictor is there; see its own diagnostics"
+            status.warn(f"no embedding on {self._inputs[0].topic} for {silent_s:.0f} s: {why}")
+        elif (transitions := self._inputs[1]).counts["qos_incompatible"]:
+            status.error(f"transitions on {transitions.topic}: {transitions.why_silent()}")
+        elif self._rate.settled and time.monotonic() - self._heard.get(self._query, -math.inf) >= SILENCE_S:
+            heard = ", ".join(map(repr, self._heard)) or "nothing of use"
+            status.error(f"no embedding answers {self._query!r}, so there are no words; what comes answers {heard}: set query")

@@ -1,0 +1,19 @@
+"""Quality of service, by what a topic carries. All of it can be changed with the standard `qos_overrides` parameters."""
+from __future__ import annotations
+
+from rclpy.qos import QoSDurabilityPolicy, QoSPolicyKind, QoSProfile, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+IMAGES = qos_profile_sensor_data  # best effort: a late image is worth nothing
+RESULTS = QoSProfile(depth=50)  # reliable; five seconds of embeddings at ten per second, should a subscriber stall
+LATCHED = QoSProfile(depth=10, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)  # reliable; a late subscriber gets what it missed
+
+
+def overrides() -> QoSOverridingOptions:
+    """What may be changed by parameter, e.g. `qos_overrides./camera/image_raw.subscription.reliability: reliable`."""
+    return QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY))
+
+
+def copy(profile: QoSProfile) -> QoSProfile:
+    """rclpy writes overrides into the profile it is given: hand it one of its own."""
+    return QoSProfile(**{name.lstrip("_"): getattr(profile, name.lstrip("_")) for name in QoSProfile.__slots__})
