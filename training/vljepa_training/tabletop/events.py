@@ -87,10 +87,8 @@ class Script:
         scale = (completes_at - start) / sum(seconds)
         if scale < 0.35:
             raise ValueError(f"{kind} has {completes_at - start:.2f} s, needs {0.35 * sum(seconds):.2f} s")
-        now, act = start, None
+        now = start
         for phase, s in zip(phases, seconds):
-            if act is None and (phase.objects or phase.tray is not None):
-                act = now
             self._run(phase, now, now + s * scale)
             now += s * scale
         now = completes_at
@@ -101,7 +99,7 @@ class Script:
         if state is not self.state:
             self.state = state
             self.states.append((completes_at, state))
-        event = Event(kind, start, act if act is not None else completes_at, completes_at, now, **after)
+        event = Event(kind, start, completes_at, now, **after)
         self.events.append(event)
         return event
 

@@ -151,8 +151,9 @@ def phrase_question(kind: str, slots: dict[str, str], rng: np.random.Generator |
     return pick(_QUESTIONS[kind], rng, held_out).format(**slots)
 
 
+_SLOTS = {"{o}": r"\w+ \w+", "{t}": r"\w+ \w+", "{c}": "(?:" + "|".join(_COLUMN) + ")"}
 _PATTERNS = [
-    (kind, re.compile("".join(r".+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{\w\})", template))))
+    (kind, re.compile("".join(_SLOTS.get(part, re.escape(part)) for part in re.split(r"(\{\w\})", template))))
     for kind, templates in _CAPTIONS.items() for template in templates
 ]
 

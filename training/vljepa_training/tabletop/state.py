@@ -55,7 +55,6 @@ class Event:
 
     kind: str
     start: float  # seconds, the gripper sets out
-    act: float  # the world begins to change
     end: float  # the change is complete
     rest: float  # the gripper stands still again
     object: int | None = None

@@ -91,7 +91,7 @@ class Stream:
         still, a `wander` that fills most of it, and None where no single answer is right."""
         inside = [e for e in self.events if e.start < t and e.rest > t - window]
         if not inside:
-            return Event("nothing", t, t, t, t)
+            return Event("nothing", t, t, t)
         done = [e for e in inside if 0.0 <= t - e.end <= 0.7 and e.kind != "wander"]
         if done:
             return done[-1]

@@ -1,0 +1,79 @@
+"""Pictures of the world, and the whole chain of a training on them."""
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mujoco")
+from vljepa_training.tabletop.dataset import render, training_stream  # noqa: E402
+from vljepa_training.tabletop.render import OBJECT, Renderer  # noqa: E402
+from vljepa_training.tabletop.samples import TOKEN_CHANNELS, TabletopStore, augment  # noqa: E402
+from vljepa_training.tabletop.stream import Sensor, Stream  # noqa: E402
+
+pytestmark = pytest.mark.render
+
+
+def test_frames_are_repeatable_and_the_lamp_lights_the_table():
+    s = next(s for s in (Stream(i, 20.0, sensor=Sensor(noise=1.0)) for i in range(50)) if any(e.kind == "switch_on" for e in s.events))
+    one, two = ([f.copy() for _, f in s.frames_at([0.0, 1.0], 160, 120)] for _ in range(2))
+    assert one[0].shape == (120, 160, 3) and one[0].dtype == np.uint8
+    np.testing.assert_array_equal(one, two)
+    on = next(e for e in s.events if e.kind == "switch_on")
+    dark, lit = (f.astype(int) for _, f in s.frames_at([on.end - 0.02, on.end + 0.02], 160, 120))
+    assert (lit - dark).max() > 100
+
+
+def test_segments_find_every_object_and_the_objects_have_their_colours():
+    s = Stream(2, 10.0, events=False)
+    with Renderer(s.scene, 320, 240) as renderer:
+        image, classes = renderer.image(s.script, 0.0), renderer.segments()
+    for i, spec in enumerate(s.scene.objects):
+        pixels = image[classes == OBJECT + i]
+        assert len(pixels) > 100
+        mean = pixels.mean(0)
+        if spec.colour in ("red", "green", "blue"):
+            assert mean.argmax() == ("red", "green", "blue").index(spec.colour)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    render(folder, range(10), workers=2)
+    return folder
+
+
+def test_store_targets_agree_with_the_stream(data):
+    store = TabletopStore(data, range(10))
+    assert store.clip(0, 20).shape == (8, 128, 128, 3)
+    targets = store.token_targets(0, 20)
+    assert targets.shape == (4, 8, 8, TOKEN_CHANNELS)
+    assert 0 <= targets[..., :13].min() and targets[..., :10].sum((1, 2)).min() > 0
+    stream = training_stream(0)
+    assert store.facts(0, 20)[1] == stream.state_at(4.0).lamp_on
+    assert augment(store.clip(0, 20), np.random.default_rng(0)).shape == (8, 128, 128, 3)
+
+
+def test_rendering_again_keeps_what_is_there(data):
+    before = {p: p.stat().st_mtime_ns for p in data.glob("*/*.npy")}
+    render(data, range(10), workers=1)
+    assert before == {p: p.stat().st_mtime_ns for p in data.glob("*/*.npy")}
+
+
+def test_the_whole_chain_gives_a_checkpoint_that_embeds_and_speaks(data, tmp_path):
+    from vljepa_ros.model import VLJEPA
+    from vljepa_training.train import main
+
+    main(["tabletop_ci", "--runs", str(tmp_path), "--data", str(data), "--workers", "1"])
+    model = VLJEPA.from_pretrained(tmp_path / "tabletop_ci" / "checkpoint")
+    vector = model.embed(TabletopStore(data, range(1)).clip(0, 20), model.config.prompts["state"])
+    assert vector.shape == (256,) and np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+    assert isinstance(model.decode(vector)[0], str) and "familiar_logprob" in model.config.calibration
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "tabletop_ci" / "align" / "log.jsonl").read_text().splitlines() if '"loss"' in line]
+    assert np.isfinite(losses).all()
+
+
+def test_missing_data_names_the_command(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no rendered train streams"):
+        TabletopStore(tmp_path, range(3))

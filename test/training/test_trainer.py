@@ -1,0 +1,80 @@
+"""The loop: an interrupted run ends with the very weights of an unbroken one; what is not finite stops it by name."""
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+from vljepa_training.trainer import Schedule, train
+
+
+class Regression:
+    """Learns y = x . w; can be told to fail at a step."""
+
+    def __init__(self, fail_at: int = -1, nan_at: int = -1) -> None:
+        torch.manual_seed(7)
+        self.module = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.2), nn.Linear(8, 1))
+        self.fail_at, self.nan_at = fail_at, nan_at
+
+    def groups(self):
+        return [{"params": list(self.module[0].parameters())}, {"params": list(self.module[2].parameters()), "multiplier": 0.05}]
+
+    def batch(self, step):
+        if step == self.fail_at:
+            raise RuntimeError("killed here")
+        g = torch.Generator().manual_seed(step)
+        x = torch.randn(16, 4, generator=g)
+        return (x * float("nan") if step == self.nan_at else x), x.sum(1, keepdim=True)
+
+    def loss(self, batch):
+        x, y = batch
+        return (self.module(x) - y).square().mean(), {"x": 1.0}
+
+    def evaluate(self):
+        x, y = self.batch(10_000)
+        return {"score": -(self.module(x) - y).square().mean().item()}
+
+
+SCHEDULE = Schedule(steps=30, batch=16, lr=1e-2, warmup=3, eval_every=10, save_every=7, bf16=False)
+
+
+def test_resumed_equals_unbroken(tmp_path):
+    whole, broken = Regression(), Regression(fail_at=18)
+    best = train(whole, SCHEDULE, tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="killed here"):
+        train(broken, SCHEDULE, tmp_path / "broken")
+    resumed = Regression()
+    again = train(resumed, SCHEDULE, tmp_path / "broken")
+    assert again == best
+    for a, b in zip(whole.module.state_dict().values(), resumed.module.state_dict().values()):
+        assert torch.equal(a, b)
+    last = [torch.load(tmp_path / n / "last.pt", weights_only=True)["module"] for n in ("whole", "broken")]
+    assert all(torch.equal(last[0][k], last[1][k]) for k in last[0])
+
+
+def test_multiplier_scales_the_learning_rate(tmp_path):
+    task = Regression()
+    before = [p.detach().clone() for p in task.module.parameters()]
+    train(task, Schedule(steps=1, batch=16, lr=1e-2, warmup=0, weight_decay=0.0, eval_every=1, save_every=1, bf16=False), tmp_path)
+    moved = [(p - b).abs().max().item() for p, b in zip(task.module.parameters(), before)]
+    assert moved[2] == pytest.approx(0.05 * moved[0], rel=0.05)
+
+
+def test_a_loss_that_is_not_finite_names_step_and_remedy(tmp_path):
+    with pytest.raises(FloatingPointError, match="step 12.*learning rate"):
+        train(Regression(nan_at=12), SCHEDULE, tmp_path)
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 7
+
+
+def test_the_log_holds_losses_and_figures(tmp_path):
+    train(Regression(), SCHEDULE, tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in rows if "eval" in r] == [10, 20, 30]
+    assert {"loss", "grad_norm", "lr", "seconds"} <= set(next(r for r in rows if "loss" in r))
+
+
+@pytest.mark.parametrize("wrong", [{"decay": "linear"}, {"steps": 0}, {"batch": 0}])
+def test_bad_schedules_are_refused(wrong):
+    with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
+        Schedule(**{"steps": 1, "batch": 1, "lr": 1e-3, **wrong})
