@@ -51,7 +51,7 @@ def _claim_domain() -> tuple[int, object]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before anything imports rclpy or mujoco: nodes that tests start, in this process or another, see this machine and this run only."""
+    """Before anything imports rclpy or mujoco: nodes that tests start, here or in another process, meet nobody but this run."""
     os.environ["ROS_DOMAIN_ID"] = str(_claim_domain()[0])
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="vljepa_ros_test_log_"))
@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @functools.cache
 def _why_no_render() -> str | None:
-    """None where MuJoCo draws pictures, else the last line of its complaint. In a process of its own: a failing GL stack may abort."""
+    """None where MuJoCo draws pictures, else its complaint. Asked in a process of its own: a failing GL stack may abort."""
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=60)
     if done.returncode == 0:
         return None
@@ -109,7 +109,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def wait_until() -> Callable[..., T]:
-    """`wait_until(predicate, timeout=10.0, spin=None, what="...")` -> the predicate's first true value; fails the test at the limit.
+    """`wait_until(predicate, timeout=10.0, spin=None, what="...")` -> the predicate's first true value, or the test fails.
 
     `spin` is called between looks and should do the work waited for, at most some 50 ms of it (an executor's spin_once). Without,
     somebody else works (a thread, a process) and we look every 5 ms.
@@ -136,7 +136,7 @@ def wait_until() -> Callable[..., T]:
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a whole checkpoint of the tiny preset with random weights, the same in every run. Read only: copy it to damage it."""
+    """Folder of a checkpoint of the tiny preset with random weights, the same in every run. Copy it before you damage it."""
     from vljepa_ros.model.random_checkpoint import make_tiny
 
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"

@@ -1,4 +1,4 @@
-"""The messages as they are built, as the .msg files say, and as readers without ROS see them (rosbags, with the .msg text alone)."""
+"""The messages as they are built, as the .msg files say, and as readers without ROS see them (rosbags, from the .msg text)."""
 from __future__ import annotations
 
 import re
@@ -12,14 +12,16 @@ FILES = {path.stem: path for folder in ("msg", "srv") for path in sorted((ROOT /
 DESIGNED = {
     "SemanticEmbedding": "header clip_start epoch sequence space_id query vector",
     "WorldStateTransition": "header boundary segment_start epoch segment distance threshold space_id before after",
-    "DecodedText": "header segment_start segment_end segment epoch trigger query text confidence familiar label score decode_seconds",
+    "DecodedText": "header segment_start segment_end segment epoch trigger query text confidence familiar label score "
+    "decode_seconds",
     "EmbeddingSpace": "space_id model sha256 dim clip_frames clip_period image_size queries",
 }
 
 
 @pytest.mark.parametrize("path", FILES.values(), ids=FILES)
 def test_every_line_of_a_definition_is_commented(path):
-    bare = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "---")) and not re.search(r"\s# \S", line)]
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "---"))]
+    bare = [line for line in lines if not re.search(r"\s# \S", line)]
     assert not bare, f"{path.name}: say what it is, its unit and its norm: {bare}"
 
 
@@ -39,7 +41,7 @@ def test_triggers_are_the_core_s():
     from vljepa_ros.msg import DecodedText
     from vljepa_ros.streaming import Trigger
 
-    assert {trigger.name: trigger.value for trigger in Trigger} == {name: getattr(DecodedText, name) for name in Trigger.__members__}
+    assert {name: getattr(DecodedText, name) for name in Trigger.__members__} == {t.name: t.value for t in Trigger}
 
 
 def a_value(message: object, seed: int = 0) -> object:
@@ -67,6 +69,7 @@ def test_rosbags_reads_what_ros_writes(name):
     """A planner or a notebook with nothing but the .msg text reads every field as it was."""
     from rclpy.serialization import serialize_message
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
     from vljepa_ros import msg
 
     store = get_typestore(Stores.ROS2_JAZZY)
@@ -88,6 +91,7 @@ def test_rosbags_reads_what_ros_writes(name):
 
 def test_rosbags_knows_the_trigger_values():
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
     from vljepa_ros.msg import DecodedText
 
     store = get_typestore(Stores.ROS2_JAZZY)

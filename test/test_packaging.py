@@ -29,14 +29,15 @@ def site(tmp_path_factory):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.py", "pyproject.toml", "LICENSE", "README.md"):
         shutil.copy(ROOT / name, copy)
-    pip = (sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
-    run(*pip, "--target", target, copy, cwd=copy)
+    offline = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
+    run(sys.executable, "-m", "pip", "install", "-q", *offline, "--target", target, copy, cwd=copy)
     return target
 
 
 def test_every_source_and_asset_is_installed(site):
     def files(base, package):
-        return {path.relative_to(base) for path in (base / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+        found = (path for path in (base / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        return {path.relative_to(base) for path in found}
 
     for base, package in ((ROOT, "vljepa_ros"), (ROOT / "training", "vljepa_training")):
         assert files(base, package) - files(site, package) == set()

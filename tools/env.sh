@@ -27,8 +27,8 @@ unset _ROS_WHEELS_BOOTSTRAP_COMPLETE # left by another environment's Python, it 
 
 # Everything on this machine, nothing beyond it; and shared-memory segments large enough for images. What is set already stays.
 export ROS_AUTOMATIC_DISCOVERY_RANGE=${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}
-if [ -z "${FASTDDS_DEFAULT_PROFILES_FILE-}" ] && [ -f "$_root/config/fastdds.xml" ]; then
-    export FASTDDS_DEFAULT_PROFILES_FILE=$_root/config/fastdds.xml
+if [ -z "${FASTDDS_DEFAULT_PROFILES_FILE-}" ] && [ -f "$_root/config/fastdds_shm32m.xml" ]; then
+    export FASTDDS_DEFAULT_PROFILES_FILE=$_root/config/fastdds_shm32m.xml
 fi
 if [ -z "${FASTRTPS_DEFAULT_PROFILES_FILE-}" ] && [ -n "${FASTDDS_DEFAULT_PROFILES_FILE-}" ]; then
     export FASTRTPS_DEFAULT_PROFILES_FILE=$FASTDDS_DEFAULT_PROFILES_FILE # the name that Jazzy reads

