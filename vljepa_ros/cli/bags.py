@@ -1,7 +1,9 @@
-"""A ROS 2 bag (mcap or sqlite3) as a source: picks the camera topic, hands its messages on untouched, and knows the truth where it is recorded.
+"""A ROS 2 bag (mcap or sqlite3) as a source: picks the camera topic, hands its messages on untouched.
 
-A bag is played by the times at which its messages were recorded. Frames keep the shape of their own stamps, faults included; where the camera
-did not stamp (zero), the recording times stand in.
+The truth, where it is recorded, comes with it.
+
+A bag is played by the times at which its messages were recorded. Frames keep the shape of their own stamps, faults included;
+where the camera did not stamp (zero), the recording times stand in.
 """
 from __future__ import annotations
 
@@ -9,10 +11,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vljepa_ros.cli.serialised import COMPRESSED_IMAGE, IMAGE, NS, picture, stamp_of
 from vljepa_ros.cli.sources import CameraMessage, SourceError, TrueSegment
-from vljepa_ros.streaming.types import Frame
+
+if TYPE_CHECKING:
+    from vljepa_ros.streaming.types import Frame
 
 TRUTH_TOPIC = "/truth/segment"
 # Pictures that are not what a person would call the camera's: taken only when there is nothing else, or when asked for.
@@ -20,7 +25,7 @@ UNUSUAL = ("depth", "disparity", "mask", "infra", "thermal", "theora", "heatmap"
 
 
 class BagSource:
-    """`topic`: which camera, by name; None: the most usual one. SourceError in one line for everything that keeps it from being played."""
+    """`topic`: which camera, by name; None: the most usual one. SourceError for everything that keeps it from being played."""
 
     live = False
 
@@ -47,6 +52,8 @@ class BagSource:
 
     def frames(self) -> Iterator[Frame]:
         """Frames that cannot be shown as RGB are left out."""
+        from vljepa_ros.streaming.types import Frame
+
         for message in self.messages():
             image_HWC = picture(message.cdr, self.compressed)
             if image_HWC is not None:
@@ -79,7 +86,9 @@ class BagSource:
         for connection, _, cdr in reader.messages(connections=connections):
             try:
                 one = json.loads(reader.deserialize(cdr, connection.msgtype).data)
-                segments.append(TrueSegment(int(one["start_ns"]), str(one["event"]), str(one["caption"]), str(one.get("state", ""))))
+                segments.append(
+                    TrueSegment(int(one["start_ns"]), str(one["event"]), str(one["caption"]), str(one.get("state", "")))
+                )
             except (ValueError, KeyError, TypeError) as error:
                 raise SourceError(f"{self.path}: {TRUTH_TOPIC} holds no segment as JSON ({error})") from None
         return sorted(segments, key=lambda segment: segment.start_ns)
@@ -98,10 +107,14 @@ class BagSource:
         except (SourceError, GeneratorExit):
             raise
         except FileNotFoundError:
-            raise SourceError(f"{self.path}: no metadata.yaml in this folder; give the bag's own folder, or its .mcap or .db3 file") from None
+            raise SourceError(
+                f"{self.path}: no metadata.yaml in this folder; give the bag's own folder, or its .mcap or .db3 file"
+            ) from None
         except Exception as error:  # noqa: BLE001
             what = " ".join(str(error).split()) or type(error).__name__
-            raise SourceError(f"{self.path}: cannot be read as a ROS 2 bag ({what}); `ros2 bag info` and `mcap recover` help with damaged ones") from None
+            raise SourceError(
+                f"{self.path}: cannot be read as a ROS 2 bag ({what}); `ros2 bag info` and `mcap recover` help with damaged ones"
+            ) from None
 
 
 def _topics(reader) -> str:

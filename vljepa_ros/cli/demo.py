@@ -2,8 +2,8 @@
 
     player  --image-->  predictor_node  --embedding, transition-->  decoder_node  --text-->  monitor (this process)
 
-Four processes in a ROS domain of their own. The demo begins when both nodes are active, ends with its source (or Ctrl-C), and leaves
-`summary.json`, `timeline.png` and the logs of its processes in the folder --out. It never leaves a process.
+Four processes in a ROS domain of their own. The demo begins when both nodes are active, ends with its source (or Ctrl-C), and
+leaves `summary.json`, `timeline.png` and the logs of its processes in the folder --out. It never leaves a process.
 """
 from __future__ import annotations
 
@@ -35,11 +35,24 @@ class DemoError(Exception):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", default="", help="a ROS 2 bag (folder, .mcap, .db3), a video file or a camera (0, /dev/video0); default: the bundled bag")
+    parser.add_argument(
+        "--source",
+        default="",
+        help="a ROS 2 bag (folder, .mcap, .db3), a video file or a camera (0, /dev/video0); default: the bundled bag",
+    )
     parser.add_argument("--topic", help="which camera of the bag; default: the most usual one")
-    parser.add_argument("--out", type=Path, default=Path("build/demo"), help="where summary.json, timeline.png and logs go (default: %(default)s)")
-    parser.add_argument("--checkpoint", default="tabletop", help="a bundled checkpoint by name, or a checkpoint's folder (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads of each node; 0: as many as there are processors, less one for the rest")
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/demo"), help="where summary.json, timeline.png and logs go (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--checkpoint", default="tabletop", help="a bundled checkpoint by name, or a checkpoint's folder (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=0,
+        help="CPU threads of each node; 0: as many as there are processors, less one for the rest",
+    )
     parser.add_argument("--seconds", type=float, help="stop after so much of the source")
     parser.add_argument("--domain", type=int, help="ROS_DOMAIN_ID; default: a free one, so that nobody else's topics get in")
     parser.add_argument("--headless", action="store_true", help="plain lines even on a terminal")
@@ -47,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: the source was played to its end, or ended by Ctrl-C where it has none. 1: something died. 2: a bad source. 130: Ctrl-C."""
+    """Exit status. 0: played to its end, or ended by Ctrl-C where it has none. 1: something died. 2: bad source. 130: Ctrl-C."""
     signal.signal(signal.SIGTERM, _interrupt)  # whoever ends the demo ends its processes
     try:
         source = open_source(args.source or str(bundled_bag()), args.topic)
@@ -112,7 +125,17 @@ def _start(children: list[Child], args: argparse.Namespace, names) -> None:
     common = ["--ros-args", "-r", f"__ns:={names.namespace}", "-p", f"checkpoint:={args.checkpoint}"]
     threads = args.threads or max(1, (os.cpu_count() or 2) - 1)
     for node, own in (
-        (names.predictor, ["-r", f"image:={names.camera}", "-p", f"image_transport:={'compressed' if names.compressed else 'raw'}", "-p", f"threads:={threads}"]),
+        (
+            names.predictor,
+            [
+                "-r",
+                f"image:={names.camera}",
+                "-p",
+                f"image_transport:={'compressed' if names.compressed else 'raw'}",
+                "-p",
+                f"threads:={threads}",
+            ],
+        ),
         (names.decoder, ["-p", "threads:=1"]),
     ):
         children.append(Child(node, f"vljepa_ros.nodes.{node}", [*common, *own], args.out / f"{node}.log", env))

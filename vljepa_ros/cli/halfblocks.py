@@ -3,13 +3,12 @@ from __future__ import annotations
 
 import numpy as np
 from rich.color import Color
-from rich.segment import Segment
-from rich.segment import Segments
+from rich.segment import Segment, Segments
 from rich.style import Style
 
 
 def half_blocks(image_HWC: np.ndarray, columns: int, rows: int) -> Segments:
-    """`image_HWC` (uint8 RGB) fitted into at most `columns` x `rows` characters, its proportions kept (a character is twice as high as wide)."""
+    """`image_HWC` (uint8 RGB) in at most `columns` x `rows` characters, in proportion: a character is twice as high as wide."""
     import cv2
 
     height, width = image_HWC.shape[:2]

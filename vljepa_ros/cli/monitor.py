@@ -1,4 +1,4 @@
-"""The demo's ear: a node in the demo's own process that writes down what predictor and decoder publish, and what the camera shows meanwhile.
+"""The demo's ear: a node in the demo's own process that writes down what both nodes publish and the camera shows.
 
 Times of arrival are taken in the callback, on the clock that the player stamps with. Spins in a thread of its own.
 """
@@ -46,7 +46,9 @@ class Names:
 class Monitor:
     """Fills `recording` from the moment it is made until `close`. Needs an environment in which rclpy finds the nodes."""
 
-    def __init__(self, recording: Recording, names: Names, detector: Callable[[], TransitionDetector] = TransitionDetector) -> None:
+    def __init__(
+        self, recording: Recording, names: Names, detector: Callable[[], TransitionDetector] = TransitionDetector
+    ) -> None:
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
         from rclpy.executors import SingleThreadedExecutor
@@ -120,7 +122,14 @@ class Monitor:
         embedding = embedding_from_message(message)
         self._detector.update(embedding)
         self.recording.beats.append(
-            Beat(embedding.stamp_ns, received_ns, embedding.epoch, embedding.sequence, self._detector.distance, self._detector.threshold)
+            Beat(
+                embedding.stamp_ns,
+                received_ns,
+                embedding.epoch,
+                embedding.sequence,
+                self._detector.distance,
+                self._detector.threshold,
+            )
         )
 
     def _on_transition(self, message) -> None:
@@ -131,7 +140,7 @@ class Monitor:
     def _on_text(self, message) -> None:
         from vljepa_ros.nodes.conversions import text_from_message
 
-        self.recording.texts.append(Heard(text_from_message(message), time.time_ns()))
+        self.recording.hear(text_from_message(message), time.time_ns())
 
     def _on_space(self, message) -> None:
         self.recording.model = f"{message.model} · space {message.space_id[:8]}"
@@ -163,4 +172,6 @@ def _small(image_HWC: np.ndarray) -> np.ndarray:
     import cv2
 
     height, width = image_HWC.shape[:2]
-    return cv2.resize(image_HWC, (max(1, round(width * THUMBNAIL_HEIGHT / height)), THUMBNAIL_HEIGHT), interpolation=cv2.INTER_AREA)
+    return cv2.resize(
+        image_HWC, (max(1, round(width * THUMBNAIL_HEIGHT / height)), THUMBNAIL_HEIGHT), interpolation=cv2.INTER_AREA
+    )

@@ -2,11 +2,13 @@
 
     python -m vljepa_ros.cli.player drive.mcap --topic /camera/image_raw
 
-Frames go out as the bytes they were recorded as, on TOPIC or TOPIC/compressed, with sensor-data QoS like a camera driver's. Their stamps are
-moved onto this machine's clock by one constant, so that a stamp is the moment the frame is due, and latency can be read off one clock.
+Frames go out as the bytes they were recorded as, on TOPIC or TOPIC/compressed, with sensor-data QoS like a camera driver's. Their
+stamps are moved onto this machine's clock by one constant, so that a stamp is the moment the frame is due, and latency can be
+read off one clock.
 
-It talks to whoever started it: `go` on stdin lets the first frame out (with --hold), end of stdin or a signal ends it, and stdout has one JSON
-object a line: {"ready"}, {"started", "offset_ns", "first_ns"}, {"published"} once a second, {"ended", "published", "last_ns", "late_ms_max"}.
+It talks to whoever started it: `go` on stdin lets the first frame out (with --hold), end of stdin or a signal ends it, and stdout
+has one JSON object a line: {"ready"}, {"started", "offset_ns", "first_ns"}, {"published"} once a second, {"ended", "published",
+"last_ns", "late_ms_max"}.
 """
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def play(source: Source, publish, stop: threading.Event, report=lambda **facts: 
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="vljepa player", description="Publish a bag, video or camera in real time on a camera topic.")
+    parser = argparse.ArgumentParser(
+        prog="vljepa player", description="Publish a bag, video or camera in real time on a camera topic."
+    )
     parser.add_argument("source")
     parser.add_argument("--topic", default="/camera/image_raw", help="compressed sources go to TOPIC/compressed")
     parser.add_argument("--bag-topic", help="which camera of the bag")

@@ -1,7 +1,7 @@
 """The demo's processes: started with a log each, watched, and stopped by their pid whatever happens to the demo.
 
-A child is in a process group of its own, so that Ctrl-C reaches the demo alone, which then stops its children in order; and it is told by the
-kernel when the demo dies, so that not even a killed demo leaves nodes behind.
+A child is in a process group of its own, so that Ctrl-C reaches the demo alone, which then stops its children in order; and it is
+told by the kernel when the demo dies, so that not even a killed demo leaves nodes behind.
 """
 from __future__ import annotations
 
@@ -26,13 +26,22 @@ class ProcessError(Exception):
 class Child:
     """One Python module as a process. `stdin` and `stdout` are pipes where `talks`; all else it says goes to `log`."""
 
-    def __init__(self, name: str, module: str, arguments: list[str], log: Path, environment: dict[str, str], talks: bool = False) -> None:
+    def __init__(
+        self, name: str, module: str, arguments: list[str], log: Path, environment: dict[str, str], talks: bool = False
+    ) -> None:
         self.name, self.log = name, log
         pipe = subprocess.PIPE if talks else None
         with log.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments], stdin=pipe or subprocess.DEVNULL, stdout=pipe or file, stderr=file,
-                env=environment, process_group=0, preexec_fn=_die_with_parent, text=True, bufsize=1,
+                [sys.executable, "-m", module, *arguments],
+                stdin=pipe or subprocess.DEVNULL,
+                stdout=pipe or file,
+                stderr=file,
+                env=environment,
+                process_group=0,
+                preexec_fn=_die_with_parent,
+                text=True,
+                bufsize=1,
             )
 
     @property
@@ -43,7 +52,9 @@ class Child:
         """Raise ProcessError where the process has ended."""
         code = self.process.poll()
         if code is not None:
-            raise ProcessError(f"{self.name} ended ({_ending(code)}); its last words, all of them in {self.log}:\n{self.last_words()}")
+            raise ProcessError(
+                f"{self.name} ended ({_ending(code)}); its last words, all of them in {self.log}:\n{self.last_words()}"
+            )
 
     def last_words(self, lines: int = 6) -> str:
         said = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
@@ -82,7 +93,7 @@ def stop_all(children: list[Child]) -> None:
 
 
 def environment(domain: int | None = None, threads: int | None = None) -> dict[str, str]:
-    """This process's environment, with a ROS domain of the demo's own, local discovery and shared memory that camera images fit into."""
+    """This process's environment, with a ROS domain of its own, local discovery, and shared memory that images fit into."""
     env = dict(os.environ)
     env["ROS_DOMAIN_ID"] = str(free_domain() if domain is None else domain)
     env["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -100,7 +111,11 @@ def environment(domain: int | None = None, threads: int | None = None) -> dict[s
 def fastdds_profile(name: str = "fastdds_shm32m.xml") -> Path | None:
     """The installed profile, or that of the checkout; None where neither is (a pip install without ROS)."""
     checkout = Path(str(resources.files("vljepa_ros"))).parent / "config" / name
-    candidates = [Path(prefix) / "share" / "vljepa_ros" / "config" / name for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if prefix]
+    candidates = [
+        Path(prefix) / "share" / "vljepa_ros" / "config" / name
+        for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(":")
+        if prefix
+    ]
     return next((path for path in [checkout, *candidates] if path.is_file()), None)
 
 

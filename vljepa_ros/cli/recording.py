@@ -1,10 +1,11 @@
 """What the demo heard while the source played: plain lists that summary, timeline and live view read. Knows nothing of ROS.
 
-All stamps are nanoseconds of this machine's clock; `start_ns` is the stamp of the source's first frame, and `seconds()` counts from there.
+All stamps are nanoseconds of this machine's clock; `start_ns` is the stamp of the source's first frame, and `seconds()` counts
+from there.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -86,6 +87,11 @@ class Recording:
             if (request.segment, request.epoch) == (segment, epoch) and request.trigger in SPEAKS_OF_SEGMENT:
                 return heard
         return None
+
+    def hear(self, text: DecodedText, received_ns: int) -> None:
+        """A text, with whatever a terminal or a font cannot show taken out of it."""
+        shown = " ".join("".join(letter if letter.isprintable() and letter != "\ufffd" else " " for letter in text.text).split())
+        self.texts.append(Heard(replace(text, text=shown or "(nothing that can be shown)"), received_ns))
 
     def latencies_ms(self) -> list[float]:
         """From a clip's newest frame's stamp to its embedding's arrival."""

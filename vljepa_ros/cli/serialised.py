@@ -1,7 +1,7 @@
 """Camera messages as the bytes that travel (CDR): stamped anew or made from pixels, without rclpy and without decoding them.
 
-`sensor_msgs/Image` and `sensor_msgs/CompressedImage` both begin with a header, whose stamp lies right behind the four bytes that say how the
-rest is encoded. So a recorded frame is restamped by replacing eight bytes, and its JPEG is not touched.
+`sensor_msgs/Image` and `sensor_msgs/CompressedImage` both begin with a header, whose stamp lies right behind the four bytes that
+say how the rest is encoded. So a recorded frame is restamped by replacing eight bytes, and its JPEG is not touched.
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stamp_of(cdr: bytes) -> int:
 
 
 def restamped(cdr: bytes, stamp_ns: int) -> bytes:
-    """The same message with another header stamp. ValueError where the bytes are too short or the stamp is none that ROS can hold."""
+    """The same message with another header stamp. ValueError for too few bytes or a stamp that ROS cannot hold."""
     if not 0 <= stamp_ns < 2**31 * NS:
         raise ValueError(f"a ROS stamp lies between 0 and 2^31 s, got {stamp_ns} ns")
     return cdr[:4] + struct.pack(_stamp_format(cdr), *divmod(stamp_ns, NS)) + cdr[12:]
@@ -37,7 +37,11 @@ def image_cdr(image_HWC: np.ndarray, encoding: str, stamp_ns: int, frame_id: str
     height, width, channels = image_HWC.shape
     message = types.types[IMAGE](
         header=types.types["std_msgs/msg/Header"](types.types["builtin_interfaces/msg/Time"](seconds, nanoseconds), frame_id),
-        height=height, width=width, encoding=encoding, is_bigendian=0, step=width * channels,
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=0,
+        step=width * channels,
         data=np.ascontiguousarray(image_HWC).reshape(-1),
     )
     return bytes(types.serialize_cdr(message, IMAGE))
@@ -48,7 +52,9 @@ def picture(cdr: bytes, compressed: bool) -> np.ndarray | None:
     from rosbags.image import message_to_cvimage
 
     try:
-        return np.asarray(message_to_cvimage(_typestore().deserialize_cdr(cdr, COMPRESSED_IMAGE if compressed else IMAGE), "rgb8"))
+        return np.asarray(
+            message_to_cvimage(_typestore().deserialize_cdr(cdr, COMPRESSED_IMAGE if compressed else IMAGE), "rgb8")
+        )
     except Exception:  # noqa: BLE001  a damaged frame makes its decoder raise whatever it likes
         return None
 

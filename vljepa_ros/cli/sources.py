@@ -15,11 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vljepa_ros.cli.serialised import NS, image_cdr
-from vljepa_ros.streaming.types import Frame
 
+if TYPE_CHECKING:  # the player, which only passes bytes on, does without what the streaming core brings along
+    from vljepa_ros.streaming.types import Frame
+
+WHAT = "a ROS 2 bag (folder, .mcap or .db3), a video file or a camera (0 or /dev/video0)"
 USUAL_FPS = 25.0  # where a video file does not say
 
 
@@ -66,7 +69,9 @@ def open_source(where: str, topic: str | None = None) -> Source:
         return CameraSource(where)
     path = Path(where).expanduser()
     if not path.exists():
-        raise SourceError(f"{where}: no such file; give a ROS 2 bag (folder, .mcap or .db3), a video file or a camera (0 or /dev/video0)")
+        raise SourceError(
+            f"{where}: no such file; give {WHAT}"
+        )
     if path.is_dir() or path.suffix in {".mcap", ".db3"}:
         from vljepa_ros.cli.bags import BagSource
 
@@ -94,7 +99,9 @@ class VideoSource:
         with _capture(str(self.path)) as video:
             fps, count = video.get(cv2.CAP_PROP_FPS), video.get(cv2.CAP_PROP_FRAME_COUNT)
             if not video.read()[0]:
-                raise SourceError(f"{self.path}: not a video that OpenCV can decode, or a damaged one; ffmpeg -i {self.path.name} out.mp4 may mend it")
+                raise SourceError(
+                    f"{self.path}: not a video that OpenCV can decode, or damaged; ffmpeg -i {self.path.name} out.mp4 may mend it"
+                )
         self.fps = fps if 0 < fps <= 1000 else USUAL_FPS
         self.seconds = count / self.fps if count > 0 else None
 
@@ -103,6 +110,8 @@ class VideoSource:
             yield CameraMessage(stamp_ns, stamp_ns, image_cdr(image_bgr, "bgr8", stamp_ns))
 
     def frames(self) -> Iterator[Frame]:
+        from vljepa_ros.streaming.types import Frame
+
         for stamp_ns, image_bgr in self._images():
             yield Frame(stamp_ns, image_bgr[..., ::-1], "camera")
 
@@ -155,7 +164,9 @@ def _capture(where: str):
     capture = cv2.VideoCapture(where)
     try:
         if not capture.isOpened():
-            raise SourceError(f"{where}: OpenCV cannot open it; give a ROS 2 bag (folder, .mcap or .db3), a video file or a camera (0 or /dev/video0)")
+            raise SourceError(
+                f"{where}: OpenCV cannot open it; give {WHAT}"
+            )
         yield capture
     finally:
         capture.release()

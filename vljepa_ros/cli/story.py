@@ -1,4 +1,4 @@
-"""What happened so far, as rows for people: true and detected boundaries side by side where they belong together. Knows no terminal."""
+"""What happened so far, for people: the detected segments with their words, and the true ones beside them. Knows no terminal."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -6,48 +6,78 @@ from dataclasses import dataclass
 from vljepa_ros.cli.recording import Heard, Recording
 from vljepa_ros.cli.sources import TrueSegment
 from vljepa_ros.evaluation.boundaries import match
+from vljepa_ros.streaming.types import Transition, Trigger
+
+GRACE_S = 1.5  # how long after the tolerance a boundary may still be found: clips, settling and words take their time
+
+
+@dataclass(frozen=True)
+class Detected:
+    """A segment as the predictor sees it, and the first words about it."""
+
+    start_s: float
+    transition: Transition | None  # None: it begins with its epoch
+    text: Heard | None
 
 
 @dataclass(frozen=True)
 class Row:
-    """A segment: what is true of it, what was detected, what was said. At least one of `truth` and `detected_s` is there."""
+    """A segment: what is true of it, what was detected of it, or both."""
 
     at_s: float
     truth: TrueSegment | None = None
-    true_s: float | None = None
-    detected_s: float | None = None
-    text: Heard | None = None
+    detected: Detected | None = None
 
     def verdict(self, truth_known: bool) -> str:
-        """"" where there is no truth to judge by, else found | missed | extra."""
+        """found | missed | extra, or "" where there is no truth to judge by."""
         if not truth_known:
             return ""
-        return "extra" if self.truth is None else "missed" if self.detected_s is None else "found"
+        return "extra" if self.truth is None else "missed" if self.detected is None else "found"
+
+
+def detected_segments(recording: Recording) -> list[Detected]:
+    """By time. The first of every epoch begins with the epoch's first embedding, the others with a transition."""
+    transitions = list(recording.transitions)
+    segments = [
+        Detected(recording.seconds(one.what.boundary_ns), one.what, recording.text_of(one.what.segment, one.what.epoch))
+        for one in transitions
+    ]
+    seen: set[int] = set()
+    for beat in list(recording.beats):
+        if beat.epoch not in seen:
+            seen.add(beat.epoch)
+            segments.append(Detected(recording.seconds(beat.stamp_ns), None, _opening(recording, beat.epoch)))
+    return sorted(segments, key=lambda one: one.start_s)
 
 
 def rows(recording: Recording, now_s: float, tolerance_s: float = 1.0) -> list[Row]:
     """By time, up to `now_s`. What will only be true later is not told, and a miss is one only when its time is over."""
-    truth = [(recording.seconds(one.start_ns), one) for one in recording.truth]
-    happened = [(t, one) for t, one in truth[1:] if t <= now_s]
-    found = [(recording.seconds(heard.what.boundary_ns), recording.text_of(heard.what.segment, heard.what.epoch)) for heard in list(recording.transitions)]
-    pairs = match([t for t, _ in happened], [t for t, _ in found], tolerance_s)
-    true_of, found_of = {j: i for i, j in pairs}, {i: j for i, j in pairs}
-    out = [_first(recording, truth)] if recording.beats else []
-    for j, (t, text) in enumerate(found):
-        i = true_of.get(j)
-        true_s, segment = happened[i] if i is not None else (None, None)
-        out.append(Row(true_s if true_s is not None else t, segment, true_s, t, text))
-    for i, (t, segment) in enumerate(happened):
-        if i not in found_of and now_s - t > tolerance_s + 1.5:
-            out.append(Row(t, segment, t))
+    happened = [(t, one) for one in recording.truth[1:] if (t := recording.seconds(one.start_ns)) <= now_s]
+    segments = detected_segments(recording)
+    changes = [one for one in segments if one.transition is not None]
+    pairs = match([t for t, _ in happened], [one.start_s for one in changes], tolerance_s)
+    truth_of, found = {j: happened[i] for i, j in pairs}, {i for i, _ in pairs}
+    first = recording.truth[0] if recording.truth else None
+    # The state that the stream begins with: nobody detects it, and yet it is found.
+    out = [Row(0.0 if k == 0 else one.start_s, first if k == 0 else None, one)
+           for k, one in enumerate(one for one in segments if one.transition is None)]  # fmt: skip
+    for j, one in enumerate(changes):
+        t, segment = truth_of.get(j, (one.start_s, None))
+        out.append(Row(t, segment, one))
+    out += [Row(t, one) for i, (t, one) in enumerate(happened) if i not in found and now_s - t > tolerance_s + GRACE_S]
     return sorted(out, key=lambda row: row.at_s)
 
 
-def _first(recording: Recording, truth: list[tuple[float, TrueSegment]]) -> Row:
-    """The segment the stream begins with: nobody detects it, and yet it is found."""
-    first = recording.beats[0]
-    said = next((heard for heard in list(recording.texts) if heard.what.request.epoch == first.epoch), None)
-    if said is not None and recording.transitions and said.what.request.segment >= recording.transitions[0].what.segment:
-        said = None
-    start = truth[0] if truth else (None, None)
-    return Row(0.0, start[1], start[0], recording.seconds(first.stamp_ns), said)
+def true_words(segment: TrueSegment) -> str:
+    """What should be said of it: the state at the beginning, the event later."""
+    return segment.state if segment.event == "start" and segment.state else segment.caption
+
+
+def _opening(recording: Recording, epoch: int) -> Heard | None:
+    """The START text of an epoch where it speaks of the first segment: that may have ended before it settled."""
+    first_change = next((one.what.segment for one in recording.transitions if one.what.epoch == epoch), None)
+    for heard in list(recording.texts):
+        request = heard.what.request
+        if request.epoch == epoch and request.trigger is Trigger.START:
+            return heard if first_change is None or request.segment < first_change else None
+    return None

@@ -1,4 +1,4 @@
-"""The demo in numbers: a `Recording` becomes the keys of `summary.json`. Knows nothing of ROS, and of truth only what the source told.
+"""The demo in numbers: a `Recording` becomes the keys of `summary.json`. Knows nothing of ROS.
 
 Where the source has no truth, what needs it is null. Times are seconds on the stream's clock unless the key says otherwise.
 """
@@ -16,12 +16,11 @@ from vljepa_ros.evaluation.baselines import best_threshold_f1, best_uniform_f1
 from vljepa_ros.evaluation.boundaries import delays, score
 
 TOLERANCE_S = 1.0  # a detection counts within this of the true boundary
-PAUSES_S = (0.25, 0.5, 1.0, 2.0)  # how long pixels may stand still within one motion: the best of these is what the baseline gets
 CLIP_DROPS = ("newer_clip", "model_error")  # the causes for which a clip leaves no embedding; the others are frames'
 
 
 def summarise(recording: Recording, pixels: tuple[Sequence[float], Sequence[float]] | None = None) -> dict:
-    """All keys of the summary. `pixels`: seconds since the first frame, and the mean absolute difference of each frame to the one before."""
+    """All keys of the summary. `pixels`: seconds since the first frame, and each frame's difference to the one before."""
     duration_s = recording.duration_s
     latencies = recording.latencies_ms()
     texts = [heard for heard in recording.texts if heard.what.request.trigger in SPEAKS_OF_SEGMENT]
@@ -76,18 +75,37 @@ def write(summary: dict, path: Path) -> None:
 
 
 def _boundaries(recording: Recording, pixels: tuple[Sequence[float], Sequence[float]] | None) -> dict[str, float | None]:
-    keys = ("boundary_precision", "boundary_recall", "boundary_f1", "boundary_f1_uniform", "boundary_f1_pixels", "delay_s_median", "delay_s_p95")
+    keys = (
+        "boundary_precision",
+        "boundary_recall",
+        "boundary_f1",
+        "boundary_f1_uniform",
+        "boundary_f1_pixels",
+        "delay_s_median",
+        "delay_s_p95",
+    )
     if not recording.truth_known:
         return dict.fromkeys(keys)
     true_s = [t for t in recording.true_boundaries_s() if t <= recording.duration_s]
     found_s = recording.boundaries_s()
     found = score(true_s, found_s, TOLERANCE_S)
     waits = delays(true_s, found_s, _words_s(recording), TOLERANCE_S)
-    by_pixels = None if pixels is None else best_threshold_f1(pixels[1], pixels[0], true_s, TOLERANCE_S, PAUSES_S)
-    return dict(zip(keys, (
-        _rounded(found.precision), _rounded(found.recall), _rounded(found.f1), _rounded(best_uniform_f1(true_s, recording.duration_s, TOLERANCE_S)),
-        _rounded(by_pixels), _quantile(waits, 0.5, 3), _quantile(waits, 0.95, 3),
-    ), strict=True))
+    by_pixels = None if pixels is None else best_threshold_f1(pixels[1], pixels[0], true_s, TOLERANCE_S)
+    return dict(
+        zip(
+            keys,
+            (
+                _rounded(found.precision),
+                _rounded(found.recall),
+                _rounded(found.f1),
+                _rounded(best_uniform_f1(true_s, recording.duration_s, TOLERANCE_S)),
+                _rounded(by_pixels),
+                _quantile(waits, 0.5, 3),
+                _quantile(waits, 0.95, 3),
+            ),
+            strict=True,
+        )
+    )
 
 
 def _words_s(recording: Recording) -> list[float]:

@@ -1,4 +1,4 @@
-"""The demo while it runs: a live terminal view, or plain lines where there is no terminal. Both read the recording and write nothing to it."""
+"""The demo while it runs: a live terminal view, or plain lines where there is no terminal. Both only read the recording."""
 from __future__ import annotations
 
 import sys
@@ -15,10 +15,10 @@ from rich.text import Text
 
 from vljepa_ros.cli.halfblocks import half_blocks
 from vljepa_ros.cli.recording import Recording
-from vljepa_ros.cli.story import Row, rows
+from vljepa_ros.cli.story import Row, rows, true_words
 
 REFRESH_S = 0.25  # the processors belong to the nodes
-INK = {"truth": "green3", "said": "orange1", "wrong": "red1", "soft": "grey58", "quiet": "grey39", "curve": "steel_blue1"}
+INK = {"truth": "#6cc49a", "said": "#f2a65a", "wrong": "#ef6461", "soft": "#9aa5b1", "quiet": "#5c6773", "curve": "#6f9bd1"}
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -54,12 +54,15 @@ class PlainView:
         self._note = note
         for heard in r.transitions[self._told:]:
             change = heard.what
-            self._say(f"{r.seconds(change.boundary_ns):7.1f} s  transition  distance {change.distance:.2f} above {change.threshold:.2f}")
+            self._say(
+                f"{r.seconds(change.boundary_ns):7.1f} s  transition  distance {change.distance:.2f} above {change.threshold:.2f}"
+            )
             self._told += 1
         for heard in r.texts[self._texts:]:
             said = heard.what
             unfamiliar = "" if said.familiar else ", unfamiliar"
-            self._say(f"{r.seconds(heard.received_ns):7.1f} s  {said.request.trigger.value.lower():10}  {said.text}  ({said.confidence:.0%}{unfamiliar}){self._true(said)}")
+            when, why = r.seconds(heard.received_ns), said.request.trigger.value.lower()
+            self._say(f"{when:7.1f} s  {why:10}  {said.text}  ({said.confidence:.0%}{unfamiliar}){self._true(said)}")
             self._texts += 1
         if r.beats and time.monotonic() >= self._due:
             self._due = time.monotonic() + self.EVERY_S
@@ -73,8 +76,12 @@ class PlainView:
         """The truth nearest to the beginning of what was spoken of, where it is near."""
         r = self._recording
         at_s = r.seconds(said.request.segment_start_ns)
-        near = [one for one in r.truth if abs(r.seconds(one.start_ns) - at_s) <= 1.0 or (one is r.truth[0] and said.request.trigger.value == "START")]
-        return f"  | truth: {_true_words(near[-1])}" if near else "  | truth: no event here" if r.truth_known else ""
+        near = [
+            one
+            for one in r.truth
+            if abs(r.seconds(one.start_ns) - at_s) <= 1.0 or (one is r.truth[0] and said.request.trigger.value == "START")
+        ]
+        return f"  | truth: {true_words(near[-1])}" if near else "  | truth: no event here" if r.truth_known else ""
 
     def _say(self, line: str) -> None:
         print(line, file=self._out, flush=True)
@@ -103,14 +110,25 @@ class LiveView:
         picture_rows = min(15, max(8, height // 3))
         picture_columns = min(40, picture_rows * 8 // 3)
         layout = Layout()
-        layout.split_column(Layout(name="head", size=1), Layout(name="top", size=picture_rows + 2), Layout(name="story"), Layout(name="foot", size=1))
+        layout.split_column(
+            Layout(name="head", size=1),
+            Layout(name="top", size=picture_rows + 2),
+            Layout(name="story"),
+            Layout(name="foot", size=1),
+        )
         layout["top"].split_row(Layout(name="camera", size=picture_columns + 4), Layout(name="figures"))
         layout["head"].update(Text.assemble((f" {self._heading}", "bold"), ("   " + r.model, INK["soft"])))
-        picture = half_blocks(r.thumbnails[-1].image_HWC, picture_columns, picture_rows) if r.thumbnails else Text(note, style=INK["soft"])
+        picture = (
+            half_blocks(r.thumbnails[-1].image_HWC, picture_columns, picture_rows)
+            if r.thumbnails
+            else Text(note, style=INK["soft"])
+        )
         layout["camera"].update(Panel(picture, title="camera", title_align="left", border_style=INK["quiet"]))
         inner = max(10, width - picture_columns - 8)
-        layout["figures"].update(Panel(self._figures(inner, picture_rows), title="stream", title_align="left", border_style=INK["quiet"]))
-        layout["story"].update(self._story(height - picture_rows - 4))
+        layout["figures"].update(
+            Panel(self._figures(inner, picture_rows), title="stream", title_align="left", border_style=INK["quiet"])
+        )
+        layout["story"].update(self._story(width, height - picture_rows - 4))
         layout["foot"].update(self._progress(width, note))
         return layout
 
@@ -118,41 +136,56 @@ class LiveView:
         r = self._recording
         table = Table.grid(padding=(0, 2))
         items = list(figures(r).items())
-        per_row = max(1, width // 26)
+        per_row = max(1, width // 24)
         for start in range(0, len(items), per_row):
-            table.add_row(*(Text.assemble((f"{name} ", INK["soft"]), (value, "bold")) for name, value in items[start:start + per_row]))
+            table.add_row(
+                *(Text.assemble((f"{name} ", INK["soft"]), (value, "bold")) for name, value in items[start : start + per_row])
+            )
         problems = [text for level, text in r.levels.values() if level > 0 and text]
         parts = [table, Text()]
-        curve_lines = max(2, lines - len(parts) - (len(items) + per_row - 1) // per_row - 1)
-        parts += [curve(r, width, min(curve_lines, 6))]
+        used = (len(items) + per_row - 1) // per_row + 2 + bool(problems)
+        parts += [curve(r, width, max(2, lines - used))]
         parts += [Text(f"! {problems[0]}", style=INK["wrong"], no_wrap=True, overflow="ellipsis")] if problems else []
         return Group(*parts)
 
-    def _story(self, lines: int) -> Panel:
+    def _story(self, width: int, lines: int) -> Panel:
+        """The newest segments that fit, the newest at the bottom."""
         r = self._recording
         table = Table(box=None, expand=True, padding=(0, 1), header_style=INK["soft"])
         table.add_column("", width=6, justify="right")
         table.add_column("said", ratio=3)
-        table.add_column("", width=4, justify="right")
+        table.add_column("sure", width=4, justify="right")
         if r.truth_known:
             table.add_column("truth", ratio=2)
-        for row in rows(r, r.duration_s)[-max(2, (lines - 3) // 2):]:
-            table.add_row(*self._cells(row))
+        room, shown = lines - 3, []
+        columns = ((width - 22) * 3 // 5, (width - 22) * 2 // 5) if r.truth_known else (width - 20,)
+        for row in reversed(rows(r, r.duration_s)):
+            cells = self._cells(row)
+            room -= max(
+                len(cell.wrap(self._console, column)) for cell, column in zip((cells[1], *cells[3:]), columns, strict=True)
+            )
+            if room < 0:
+                break
+            shown.append(cells)
+        for cells in reversed(shown):
+            table.add_row(*cells)
         return Panel(table, title="segments", title_align="left", border_style=INK["quiet"])
 
     def _cells(self, row: Row) -> list[Text]:
         verdict = row.verdict(self._recording.truth_known)
         ink = INK["wrong"] if verdict in ("missed", "extra") else INK["said"]
         clock = Text(f"{int(row.at_s // 60)}:{row.at_s % 60:04.1f}", style=INK["soft"])
-        if row.text is not None:
-            said = row.text.what
+        if row.detected is not None and row.detected.text is not None:
+            said = row.detected.text.what
             words = Text(said.text, style=ink if said.familiar else f"italic {INK['soft']}")
             sure = Text(f"{said.confidence:.0%}" if said.familiar else "?", style=INK["soft"])
         else:
             words, sure = Text("missed" if verdict == "missed" else "…", style=ink), Text()
         cells = [clock, words, sure]
         if self._recording.truth_known:
-            cells.append(Text(_true_words(row.truth), style=INK["truth"]) if row.truth else Text("no event here", style=INK["wrong"]))
+            cells.append(
+                Text(true_words(row.truth), style=INK["truth"]) if row.truth else Text("no event here", style=INK["wrong"])
+            )
         return cells
 
     def _progress(self, width: int, note: str) -> Text:
@@ -171,18 +204,22 @@ def figures(r: Recording) -> dict[str, str]:
     recent = [beat for beat in beats if beats[-1].received_ns - beat.received_ns < 5e9]
     span_s = (recent[-1].received_ns - recent[0].received_ns) / 1e9 if len(recent) > 1 else 0.0
     latency = [(beat.received_ns - beat.stamp_ns) / 1e6 for beat in beats]
-    drops = sum(int(value) for values in list(r.diagnostics.values()) for key, value in values.items() if key.startswith("drops."))
+    drops = sum(
+        int(value) for values in list(r.diagnostics.values()) for key, value in values.items() if key.startswith("drops.")
+    )
     camera = next((values["frames_per_s"] for values in list(r.diagnostics.values()) if "frames_per_s" in values), None)
     return {
         "camera": f"{float(camera):.1f}/s" if camera else "–",
         "embeddings": f"{(len(recent) - 1) / span_s:.1f}/s" if span_s else "–",
         "latency": f"{np.median(latency):.0f} ms, p99 {np.quantile(latency, 0.99):.0f}" if latency else "–",
-        "transitions": str(len(r.transitions)), "texts": str(len(r.texts)), "drops": str(drops),
+        "transitions": str(len(r.transitions)),
+        "texts": str(len(r.texts)),
+        "drops": str(drops),
     }
 
 
 def curve(r: Recording, width: int, height: int) -> Group:
-    """Distance over the latest embeddings as columns of blocks, in colour where it is above the threshold (which is at a third of the height)."""
+    """Distance over the latest embeddings as columns of blocks, of another colour above the threshold (dotted, at a third)."""
     beats = r.beats[-width:]
     lines = []
     for level in reversed(range(height)):
@@ -190,10 +227,9 @@ def curve(r: Recording, width: int, height: int) -> Group:
         for beat in beats:
             full = min(1.0, beat.distance / (3 * beat.threshold)) if beat.threshold > 0 else 0.0
             eighths = int(np.clip(full * height * 8 - level * 8, 0, 8))
-            line.append(BLOCKS[eighths], style=INK["said"] if beat.distance > beat.threshold else INK["curve"])
+            if not eighths and level == height // 3:
+                line.append("╌", style=INK["quiet"])
+            else:
+                line.append(BLOCKS[eighths], style=INK["said"] if beat.distance > beat.threshold else INK["curve"])
         lines.append(line)
     return Group(*lines, Text("distance to the segment so far" if beats else "", style=INK["quiet"], no_wrap=True))
-
-
-def _true_words(segment) -> str:
-    return segment.state if segment.event == "start" and segment.state else segment.caption

@@ -1,4 +1,4 @@
-"""Text that stays inside its box: greedy wrapping by measured width, with an ellipsis where the box is full. Knows nothing of what it says."""
+"""Text that stays inside its box: greedy wrapping by measured width, with an ellipsis where the box is full."""
 from __future__ import annotations
 
 from functools import lru_cache
@@ -44,7 +44,9 @@ def width_of(text: str, size_pt: float, weight: str = "normal", style: str = "no
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size_pt, weight=weight, style=style), ismath=False)
+    width, _, _ = text_to_path.get_text_width_height_descent(
+        text, FontProperties(size=size_pt, weight=weight, style=style), ismath=False
+    )
     return width / 72
 
 

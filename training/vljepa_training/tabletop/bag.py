@@ -1,9 +1,11 @@
 """A stream of the tabletop world as a ROS 2 bag: what the camera saw, and the truth beside it.
 
     /camera/image_raw/compressed   sensor_msgs/CompressedImage, JPEG (or /camera/image_raw, sensor_msgs/Image rgb8, with `raw`)
-    /truth/segment                 std_msgs/String, JSON {segment, start_ns, event, caption, state}, recorded at the boundary's own time
+    /truth/segment                 std_msgs/String, JSON {segment, start_ns, event, caption, state}, recorded at the boundary's
+    own time
 
-Stamps begin at a fixed moment, so the same seed gives the same bytes of every message. Needs no ROS: `rosbags` writes mcap and sqlite3.
+Stamps begin at a fixed moment, so the same seed gives the same bytes of every message. Needs no ROS: `rosbags` writes mcap and
+sqlite3.
 """
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ def write_bag(stream: StreamLike, folder: Path, options: BagOptions = BagOptions
             frames = stream.frames(fps=options.fps, width=options.width, height=options.height)
             for t_s, image_HWC in tqdm(frames, total=int(stream.seconds * options.fps), unit="frame", disable=not progress):
                 while upcoming is not None and upcoming.start_s <= t_s:
-                    bag.write(words, _ns(upcoming.start_s), types.serialize_cdr(_truth(types, index, upcoming), "std_msgs/msg/String"))
+                    bag.write(
+                        words, _ns(upcoming.start_s), types.serialize_cdr(_truth(types, index, upcoming), "std_msgs/msg/String")
+                    )
                     index, upcoming = index + 1, next(truth, None)
                 bag.write(camera, _ns(t_s), serialise(_ns(t_s), image_HWC))
                 written += 1
@@ -93,7 +97,13 @@ def _ns(t_s: float) -> int:
 
 
 def _truth(types, index: int, segment):
-    facts = {"segment": index, "start_ns": _ns(segment.start_s), "event": segment.event, "caption": segment.caption, "state": segment.state}
+    facts = {
+        "segment": index,
+        "start_ns": _ns(segment.start_s),
+        "event": segment.event,
+        "caption": segment.caption,
+        "state": segment.state,
+    }
     return types.types["std_msgs/msg/String"](json.dumps(facts))
 
 
@@ -107,13 +117,20 @@ def _camera(types, options: BagOptions):
     def raw(stamp_ns: int, image_HWC: np.ndarray):
         height, width, channels = image_HWC.shape
         message = types.types["sensor_msgs/msg/Image"](
-            header=header(stamp_ns), height=height, width=width, encoding="rgb8", is_bigendian=0, step=width * channels,
+            header=header(stamp_ns),
+            height=height,
+            width=width,
+            encoding="rgb8",
+            is_bigendian=0,
+            step=width * channels,
             data=np.ascontiguousarray(image_HWC).reshape(-1),
         )
         return types.serialize_cdr(message, "sensor_msgs/msg/Image")
 
     def jpeg(stamp_ns: int, image_HWC: np.ndarray):
-        ok, data = cv2.imencode(".jpg", image_HWC[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, options.quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
+        ok, data = cv2.imencode(
+            ".jpg", image_HWC[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, options.quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+        )
         if not ok:
             raise ValueError(f"JPEG encoding failed for an image of shape {image_HWC.shape}")
         message = types.types["sensor_msgs/msg/CompressedImage"](header=header(stamp_ns), format="jpeg", data=data.reshape(-1))
@@ -135,7 +152,9 @@ def add_arguments(parser) -> None:
     parser.add_argument("--quality", type=int, default=BagOptions.quality, help="of the JPEG, 1 to 100")
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default=BagOptions.storage)
     parser.add_argument("--split", default="eval", help="which of the world's looks: eval ones were never trained on")
-    parser.add_argument("--gap", type=float, nargs=2, default=(2.0, 10.0), metavar=("MIN", "MAX"), help="seconds between two events")
+    parser.add_argument(
+        "--gap", type=float, nargs=2, default=(2.0, 10.0), metavar=("MIN", "MAX"), help="seconds between two events"
+    )
     parser.add_argument("--still", action="store_true", help="a scene in which nothing happens")
     parser.set_defaults(run=run)
 
