@@ -2,6 +2,7 @@
 
 All times are seconds on one clock, in any order. Knows nothing of how boundaries were found.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ SLACK_S = 1e-9  # stamps are integer nanoseconds: a distance of exactly the tole
 
 @dataclass(frozen=True)
 class BoundaryScore:
-    """How well detected boundaries match the true ones. Without any of both, all three are 1: nothing was to be found, nothing was."""
+    """How well detected boundaries match the true ones. Without any of both, all three are 1: nothing was to be found, nothing
+    was."""
 
     matched: int
     detected: int
@@ -36,8 +38,8 @@ class BoundaryScore:
 def match(truth_s: Sequence[float], detected_s: Sequence[float], tolerance_s: float) -> list[tuple[int, int]]:
     """Pair each true boundary with at most one detection at most `tolerance_s` away, and the reverse.
 
-    As many pairs as there can be; among those matchings, the least sum of distances. Returns (truth index, detected index), by time.
-    Such a matching never needs to cross, so it is an alignment of the two sorted lists.
+    As many pairs as there can be; among those matchings, the least sum of distances. Returns (truth index, detected index), by
+    time. Such a matching never needs to cross, so it is an alignment of the two sorted lists.
     """
     truth_order, detected_order = np.argsort(truth_s, kind="stable"), np.argsort(detected_s, kind="stable")
     truth, detected = np.asarray(truth_s, float)[truth_order], np.asarray(detected_s, float)[detected_order]
@@ -67,7 +69,14 @@ def score(truth_s: Sequence[float], detected_s: Sequence[float], tolerance_s: fl
     return BoundaryScore(_matched(truth_s, detected_s, tolerance_s), len(detected_s), len(truth_s))
 
 
-def delays(truth_s: Sequence[float], detected_s: Sequence[float], published_s: Sequence[float], tolerance_s: float) -> list[float]:
+def pooled(scores: Sequence[BoundaryScore]) -> BoundaryScore:
+    """Several streams as one: their counts added up."""
+    return BoundaryScore(sum(one.matched for one in scores), sum(one.detected for one in scores), sum(one.true for one in scores))
+
+
+def delays(
+    truth_s: Sequence[float], detected_s: Sequence[float], published_s: Sequence[float], tolerance_s: float
+) -> list[float]:
     """Seconds from each matched true boundary to the publication that belongs to its detection, by time of the boundary.
 
     `published_s` has one time per detection, NaN where nothing was published; those pairs are left out.

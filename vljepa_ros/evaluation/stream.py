@@ -1,8 +1,9 @@
 """A recorded stream through the streaming code, frame by frame and without dropping any: the same input gives the same output.
 
-What the nodes do in threads and processes happens here in one loop, with the same clip buffer, detector and policy. Knows no bag format:
-frames come from an iterator.
+What the nodes do in threads and processes happens here in one loop, with the same clip buffer, detector and policy. Knows no bag
+format: frames come from an iterator.
 """
+
 from __future__ import annotations
 
 import time
@@ -72,12 +73,15 @@ class StreamResult:
         return [(one.boundary_ns - self.first_ns) / NS for one in self.transitions]
 
     def spoken_s(self) -> list[float]:
-        """For each transition the stream time (since the first frame) at which its segment's text was due, NaN where it never was.
+        """For each transition the stream time (since the first frame) at which its segment's text was due, NaN where it never
+        was.
 
         Computing is not in it: add what embedding and decoding take on the machine in question.
         """
         due = {one.request.segment_start_ns: one.request.stamp_ns for one in reversed(self.texts)}
-        return [(due[one.boundary_ns] - self.first_ns) / NS if one.boundary_ns in due else float("nan") for one in self.transitions]
+        return [
+            (due[one.boundary_ns] - self.first_ns) / NS if one.boundary_ns in due else float("nan") for one in self.transitions
+        ]
 
 
 def run(
@@ -89,7 +93,8 @@ def run(
     query: str | None = None,
     words: bool = True,
 ) -> StreamResult:
-    """Run frames through clips, `model`, transitions and texts. `query`: None is the checkpoint's state prompt. `words=False`: no texts.
+    """Run frames through clips, `model`, transitions and texts. `query`: None is the checkpoint's state prompt. `words=False`: no
+    texts.
 
     Embeddings are cached nowhere: to try detector settings on one run, use `rerun` on its embeddings.
     """
@@ -111,8 +116,14 @@ def run(
         vector_D = model.embed(made.frames_THWC, query)
         result.embed_s.append(time.perf_counter() - began)
         embedding = Embedding(
-            vector_D=vector_D, stamp_ns=made.stamp_ns, clip_start_ns=made.start_ns, epoch=made.epoch, sequence=made.sequence,
-            space_id=model.space_id, query=query, frame_id=made.frame_id,
+            vector_D=vector_D,
+            stamp_ns=made.stamp_ns,
+            clip_start_ns=made.start_ns,
+            epoch=made.epoch,
+            sequence=made.sequence,
+            space_id=model.space_id,
+            query=query,
+            frame_id=made.frame_id,
         )
         request = _understand(embedding, detector, policy, result)
         if words and request is not None:
@@ -152,5 +163,9 @@ def _decode(model: Model, request: DecodeRequest) -> DecodedText:
     began = time.perf_counter()
     decoded = model.decode_full(request.vector_D[None])[0]
     return DecodedText(
-        request=request, text=decoded.text, confidence=decoded.confidence, familiar=decoded.familiar, seconds=time.perf_counter() - began
+        request=request,
+        text=decoded.text,
+        confidence=decoded.confidence,
+        familiar=decoded.familiar,
+        seconds=time.perf_counter() - began,
     )

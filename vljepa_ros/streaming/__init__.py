@@ -1,11 +1,26 @@
-"""From frames to the moments worth words: frames -> clips -> embeddings -> transitions -> decode requests. Knows no ROS and no torch."""
+"""From frames to the moments worth words: frames -> clips -> embeddings -> transitions -> decode requests. Knows no ROS and no
+torch."""
+
 from vljepa_ros.streaming.clips import ClipBuffer, ClipParams
 from vljepa_ros.streaming.decode_policy import DecodeParams, DecodePolicy
 from vljepa_ros.streaming.mailbox import Mailbox
-from vljepa_ros.streaming.transitions import TransitionDetector, TransitionParams
+from vljepa_ros.streaming.transition_params import TransitionParams
+from vljepa_ros.streaming.transitions import TransitionDetector
 from vljepa_ros.streaming.types import Clip, DecodedText, DecodeRequest, Embedding, Frame, Transition, Trigger
 
 __all__ = [
-    "Clip", "ClipBuffer", "ClipParams", "DecodeParams", "DecodePolicy", "DecodeRequest", "DecodedText", "Embedding", "Frame", "Mailbox",
-    "Transition", "TransitionDetector", "TransitionParams", "Trigger",
+    "Clip",
+    "ClipBuffer",
+    "ClipParams",
+    "DecodeParams",
+    "DecodePolicy",
+    "DecodeRequest",
+    "DecodedText",
+    "Embedding",
+    "Frame",
+    "Mailbox",
+    "Transition",
+    "TransitionDetector",
+    "TransitionParams",
+    "Trigger",
 ]

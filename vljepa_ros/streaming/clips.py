@@ -1,11 +1,13 @@
 """Frames -> clips: resampling a camera of any rate to the clip period that the checkpoint was trained on, by stamps alone.
 
-A clip's positions are the newest frame's stamp, one clip period before it, two before it, and so on. At each position stands the newest
-frame that is not later than the position, with half a frame interval of tolerance for jitter, so a regular camera's nearest frame is taken;
-a camera slower than the clip period repeats frames. No clip holds a frame of another epoch, and none goes out before its window is covered.
+A clip's positions are the newest frame's stamp, one clip period before it, two before it, and so on. At each position stands the
+newest frame that is not later than the position, with half a frame interval of tolerance for jitter, so a regular camera's
+nearest frame is taken; a camera slower than the clip period repeats frames. No clip holds a frame of another epoch, and none goes
+out before its window is covered.
 
 Knows nothing of ROS or of the network; the only pixels' work is one resize per frame, on arrival.
 """
+
 from __future__ import annotations
 
 import logging
@@ -22,7 +24,9 @@ from vljepa_ros.streaming.types import Clip, Frame
 log = logging.getLogger(__name__)
 
 NS = 1_000_000_000
-CLOCK_JUMP_S = 60.0  # a step forward beyond this is counted as a jump of the clock, below it as a gap of the camera; both begin an epoch
+CLOCK_JUMP_S = (
+    60.0  # a step forward beyond this is counted as a jump of the clock, below it as a gap of the camera; both begin an epoch
+)
 INTERVALS = 15  # frame intervals whose median says how far apart this camera's frames are
 
 
@@ -30,10 +34,15 @@ INTERVALS = 15  # frame intervals whose median says how far apart this camera's 
 class ClipParams:
     """How often clips are made, and when a stream counts as broken."""
 
-    stride_s: float = parameter(0.1, "seconds between clips on average; never more clips than this, however fast the camera", (0.01, 60.0))
-    max_gap_s: float = parameter(1.0, "seconds without a frame after which a new epoch begins and no clip reaches back", (0.05, 3600.0))
+    stride_s: float = parameter(
+        0.1, "seconds between clips on average; never more clips than this, however fast the camera", (0.01, 60.0)
+    )
+    max_gap_s: float = parameter(
+        1.0, "seconds without a frame after which a new epoch begins and no clip reaches back", (0.05, 3600.0)
+    )
     stamp_source: str = parameter(
-        "header", "whose clock stamps a frame: the driver's header, or arrival at this machine for drivers without stamps",
+        "header",
+        "whose clock stamps a frame: the driver's header, or arrival at this machine for drivers without stamps",
         choices=("header", "arrival"),
     )
 
@@ -44,17 +53,18 @@ class ClipParams:
 class ClipBuffer:
     """Takes every frame of one camera, gives a clip when one is due.
 
-    Stride: clips have due times, `stride_s` apart, and the frame nearest to a due time makes the clip (within half a frame interval). The
-    next due time counts from the last due time, not from the last clip, so a camera whose interval does not divide the stride loses
-    nothing to beats: 15 Hz and 0.1 s give 10 clips per second. Due times that a slow camera missed are not made up for, so n clips never
-    span less than (n - 2) strides.
+    Stride: clips have due times, `stride_s` apart, and the frame nearest to a due time makes the clip (within half a frame
+    interval). The next due time counts from the last due time, not from the last clip, so a camera whose interval does not divide
+    the stride loses nothing to beats: 15 Hz and 0.1 s give 10 clips per second. Due times that a slow camera missed are not made
+    up for, so n clips never span less than (n - 2) strides.
 
-    `counts` names what was odd: `zero_stamp`, `duplicate_stamp` (both dropped), `backward_jump`, `forward_jump`, `gap` and the reasons given to
-    `flush` (all of which begin an epoch).
+    `counts` names what was odd: `zero_stamp`, `duplicate_stamp` (both dropped), `backward_jump`, `forward_jump`, `gap` and the
+    reasons given to `flush` (all of which begin an epoch).
     """
 
     def __init__(self, params: ClipParams, frames: int, clip_period_s: float, image_size: int) -> None:
-        """`frames` per clip, `clip_period_s` between them and `image_size` in pixels are the checkpoint's; ValueError names a bad one."""
+        """`frames` per clip, `clip_period_s` between them and `image_size` in pixels are the checkpoint's; ValueError names a bad
+        one."""
         if frames < 1:
             raise ValueError(f"a clip needs at least 1 frame, got {frames}")
         if clip_period_s <= 0:
@@ -111,7 +121,9 @@ class ClipBuffer:
         if stamp_ns <= 0 and self.params.stamp_source == "header":
             self.counts["zero_stamp"] += 1
             if self.counts["zero_stamp"] == 1:
-                log.warning("a frame came with stamp %d; frames without stamps are dropped. Set stamp_source to arrival", stamp_ns)
+                log.warning(
+                    "a frame came with stamp %d; frames without stamps are dropped. Set stamp_source to arrival", stamp_ns
+                )
             return True
         if self._buffer and stamp_ns == self._buffer[-1][0]:
             self.counts["duplicate_stamp"] += 1
@@ -134,7 +146,8 @@ class ClipBuffer:
         return int(statistics.median(self._intervals)) // 2 if self._intervals else 0
 
     def _oldest_ns(self) -> int:
-        """The latest stamp that covers the clip's oldest position. A position never borrows from the next one: half a period at most."""
+        """The latest stamp that covers the clip's oldest position. A position never borrows from the next one: half a period at
+        most."""
         return self._position_ns(self._frames - 1) + min(self._tolerance_ns(), self._period_ns // 2)
 
     def _position_ns(self, back: int) -> int:
@@ -144,7 +157,8 @@ class ClipBuffer:
         return self._frames == 1 or self._buffer[0][0] <= self._oldest_ns()
 
     def _forget(self) -> None:
-        """Keep the newest frame at or before the oldest position, and all after it. The tolerance may shrink later, so it is left out."""
+        """Keep the newest frame at or before the oldest position, and all after it. The tolerance may shrink later, so it is left
+        out."""
         while len(self._buffer) > 1 and self._buffer[1][0] <= self._position_ns(self._frames - 1):
             self._buffer.popleft()
 
@@ -171,7 +185,9 @@ class ClipBuffer:
         clip = Clip(
             frames_THWC=np.stack([image for _, image in chosen]),
             stamps_ns=tuple(stamp for stamp, _ in chosen),
-            epoch=self.epoch, sequence=self._sequence, frame_id=frame.frame_id,
+            epoch=self.epoch,
+            sequence=self._sequence,
+            frame_id=frame.frame_id,
         )
         self._sequence += 1
         return clip

@@ -1,9 +1,11 @@
-"""Embeddings and transitions -> decode requests: words once per segment, when its state has settled, from the mean of its embeddings.
+"""Embeddings and transitions -> decode requests: words once per segment, when its state has settled, from the mean of its
+embeddings.
 
-Runs in the decoder's process, to which embeddings and transitions come over two topics: in either order, with losses, from the middle of a
-stream on, from a predictor that starts again. So it goes by stamps, epochs and boundaries, never by which message came first.
-Knows nothing of ROS and of the decoder.
+Runs in the decoder's process, to which embeddings and transitions come over two topics: in either order, with losses, from the
+middle of a stream on, from a predictor that starts again. So it goes by stamps, epochs and boundaries, never by which message
+came first. Knows nothing of ROS and of the decoder.
 """
+
 from __future__ import annotations
 
 import logging
@@ -37,15 +39,16 @@ class DecodeParams:
 class DecodePolicy:
     """Decides when a text is due and from which vector.
 
-    The first text of every epoch has the trigger START, also where a transition came before it was spoken: whoever listens can take START
-    as the moment to forget what was. A segment that ends before it settled is never spoken of.
+    The first text of every epoch has the trigger START, also where a transition came before it was spoken: whoever listens can
+    take START as the moment to forget what was. A segment that ends before it settled is never spoken of.
 
-    `segment` in a request is the detector's index as far as it was heard: from the latest transition, plus the epochs since. A decoder that
-    starts in the middle of a stream counts from 0 until the first transition tells it better.
+    `segment` in a request is the detector's index as far as it was heard: from the latest transition, plus the epochs since. A
+    decoder that starts in the middle of a stream counts from 0 until the first transition tells it better.
     """
 
     def __init__(self, params: DecodeParams = DecodeParams(), query: str | None = None) -> None:
-        """`query`: the standing query that drives the transitions; embeddings of others are ignored. None: the first one heard."""
+        """`query`: the standing query that drives the transitions; embeddings of others are ignored. None: the first one
+        heard."""
         self.params = params
         self._query = query
         self._settle_ns = round(params.settle_s * NS)
@@ -92,7 +95,8 @@ class DecodePolicy:
         self._owed = Trigger.CHANGE
 
     def _advances(self, embedding: Embedding) -> bool:
-        """Whether an embedding leads the stream on; begins a new epoch, or a new stream of a predictor that began anew, where it does."""
+        """Whether an embedding leads the stream on; begins a new epoch, or a new stream of a predictor that began anew, where it
+        does."""
         newest = self._embeddings[-1] if self._embeddings else None
         if self._epoch is None or embedding.space_id != self._space_id:
             self._begin_epoch(embedding.epoch, embedding.space_id, segment=0)
@@ -131,8 +135,15 @@ class DecodePolicy:
         self._owed, self._spoken_ns = None, now_ns
         heard = self._embeddings[-1] if self._embeddings else self._transition
         return DecodeRequest(
-            vector_D=self._mean(now_ns), stamp_ns=now_ns, segment_start_ns=self._segment_start_ns, segment=self._segment,
-            epoch=self._epoch, trigger=trigger, space_id=self._space_id, query=self._query or "", frame_id=heard.frame_id,
+            vector_D=self._mean(now_ns),
+            stamp_ns=now_ns,
+            segment_start_ns=self._segment_start_ns,
+            segment=self._segment,
+            epoch=self._epoch,
+            trigger=trigger,
+            space_id=self._space_id,
+            query=self._query or "",
+            frame_id=heard.frame_id,
         )
 
     def _due(self, now_ns: int) -> Trigger | None:
@@ -147,7 +158,8 @@ class DecodePolicy:
     def _mean(self, now_ns: int) -> np.ndarray:
         """The mean of the segment's embeddings so far, float32 of norm 1.
 
-        After a transition that is its `after_D`, for the embeddings up to its stamp, and what came since; never the glide before them.
+        After a transition that is its `after_D`, for the embeddings up to its stamp, and what came since; never the glide before
+        them.
         """
         if self._transition is None:
             return unit(np.sum([one.vector_D.astype(np.float64) for one in self._embeddings], axis=0))

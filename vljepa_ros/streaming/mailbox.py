@@ -1,4 +1,6 @@
-"""One slot between a camera that never waits and a model that takes its time: the newest item wins, what it replaces is counted."""
+"""One slot between a camera that never waits and a model that takes its time: the newest item wins, what it replaces is
+counted."""
+
 from __future__ import annotations
 
 import threading
@@ -29,7 +31,8 @@ class Mailbox(Generic[T]):
             return self._closed
 
     def put(self, item: T) -> T | None:
-        """Leave `item`; return what it replaced (None where the slot was empty). A closed mailbox hands `item` itself back, uncounted."""
+        """Leave `item`; return what it replaced (None where the slot was empty). A closed mailbox hands `item` itself back,
+        uncounted."""
         with self._changed:
             if self._closed:
                 return item
@@ -40,7 +43,8 @@ class Mailbox(Generic[T]):
             return replaced
 
     def get(self, timeout: float | None = None) -> T | None:
-        """Take the item, waiting at most `timeout` seconds (None: without limit). None: nothing came, or the mailbox is closed."""
+        """Take the item, waiting at most `timeout` seconds (None: without limit). None: nothing came, or the mailbox is
+        closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._full or self._closed, timeout)
             item, self._item, self._full = self._item, None, False

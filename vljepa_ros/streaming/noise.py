@@ -1,4 +1,5 @@
 """How large a merge cost is when nothing happens: the stream's own noise, measured while it runs."""
+
 from __future__ import annotations
 
 import math
@@ -10,9 +11,9 @@ import numpy as np
 class NoiseLevel:
     """A robust quantile of the latest merge costs, each weighing the seconds it stands for.
 
-    What a stream's noise costs depends on camera, light, scene and checkpoint, so the threshold on merge costs is a multiple of this
-    quantile. A prior stands in for the first seconds: it gives way as evidence comes, but only downwards; a stream that is noisier than the
-    prior says raises the level at once.
+    What a stream's noise costs depends on camera, light, scene and checkpoint, so the threshold on merge costs is a multiple of
+    this quantile. A prior stands in for the first seconds: it gives way as evidence comes, but only downwards; a stream that is
+    noisier than the prior says raises the level at once.
     """
 
     def __init__(self, quantile: float, memory_s: float, prior: float, prior_s: float) -> None:

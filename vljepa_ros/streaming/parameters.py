@@ -1,8 +1,9 @@
 """Parameters of the core: frozen dataclasses that own the default, the range and the sentence of every value.
 
-A node declares its ROS parameters from these fields (`metadata["description"]`, `metadata["range"]`, `metadata["choices"]`) and hands the
-dataclass back whole, so nothing is named twice. Knows nothing of ROS.
+A node declares its ROS parameters from these fields (`metadata["description"]`, `metadata["range"]`, `metadata["choices"]`) and
+hands the dataclass back whole, so nothing is named twice. Knows nothing of ROS.
 """
+
 from __future__ import annotations
 
 import math
@@ -13,7 +14,8 @@ from typing import Any
 def parameter(
     default: float | int | str, description: str, range: tuple[float, float] | None = None, choices: tuple[str, ...] | None = None
 ) -> Any:
-    """A dataclass field with what a person needs to set it: a sentence (unit included) and either a closed range or the choices."""
+    """A dataclass field with what a person needs to set it: a sentence (unit included) and either a closed range or the
+    choices."""
     metadata: dict[str, Any] = {"description": description}
     if range is not None:
         metadata["range"] = range

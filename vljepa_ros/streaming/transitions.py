@@ -1,28 +1,29 @@
 """Embeddings -> transitions: an online Ward clustering that says when one state of the world has given way to another.
 
-The segment so far is a mean m of n seconds, the newest `window_s` seconds of embeddings are a mean v of k seconds, and n*k/(n+k) * |m-v|^2 is what
-merging the two costs. Everything is in seconds: an embedding weighs the time it stands for, so neither rate nor drops move the cost.
+The segment so far is a mean m of n seconds, the newest `window_s` seconds of embeddings are a mean v of k seconds, and
+n*k/(n+k) * |m-v|^2 is what merging the two costs. Everything is in seconds: an embedding weighs the time it stands for, so
+neither rate nor drops move the cost.
 
     steady    cost below the threshold: embeddings that leave the window join the segment
-    suspect   cost above it: nothing joins. Back below hysteresis * threshold: the excursion is forgotten. Above it for `settle_s` and still
-              again (or `patience_s` have passed): the segment ends
+    suspect   cost above it: nothing joins. Back below hysteresis * threshold: the excursion is forgotten. Above it for
+              `settle_s`, with evidence enough, and still again (or `patience_s` have passed): the segment ends
 
-Embeddings glide from one state to the next while an event runs, and stand still when it is complete. So a transition waits until the newest
-embeddings have stopped gliding, its boundary is the moment they had covered `arrival` of the way, and the new segment's mean begins with
-the still ones: the glide belongs to neither mean and makes no second transition.
+Embeddings glide from one state to the next while an event runs, and stand still when it is complete. So a transition waits until
+the newest embeddings have stopped gliding, its boundary is the moment they had covered `arrival` of the way, and the new
+segment's mean begins with the still ones: the glide belongs to neither mean and makes no second transition.
 
 Knows nothing of cameras or networks. Causal: a transition depends on embeddings up to its own stamp only.
 """
+
 from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
 from vljepa_ros.streaming.noise import NoiseLevel
-from vljepa_ros.streaming.parameters import check, parameter
+from vljepa_ros.streaming.transition_params import TransitionParams
 from vljepa_ros.streaming.types import Embedding, Transition
 from vljepa_ros.streaming.ward import Piece, mean, merge_cost, unit
 
@@ -32,35 +33,6 @@ NS = 1_000_000_000
 CERTAIN_EMBEDDINGS = 3  # a transition rests on at least this many embeddings above the threshold, however slow the stream
 STEP_QUANTILE = 0.3  # of the costs from window to window, moving or not: in a busy stream something moves half of the time
 REST_NOISE = 2.0  # a window's step that costs less than this many times the stream's noise is no movement
-
-
-@dataclass(frozen=True)
-class TransitionParams:
-    """When a change counts. Distances are between unit vectors (0 equal, 1.41 orthogonal); costs are seconds times squared distance."""
-
-    threshold: float = parameter(0.0, "merge cost above which the state changes; 0: calibrate it from the stream's own noise", (0.0, 100.0))
-    window_s: float = parameter(0.4, "seconds of newest embeddings that are held against the segment", (0.05, 10.0))
-    settle_s: float = parameter(0.4, "seconds for which the cost must stay above the threshold", (0.0, 10.0))
-    patience_s: float = parameter(2.5, "seconds above the threshold after which a change counts though embeddings still move", (0.0, 60.0))
-    rest: float = parameter(0.15, "embeddings are still when a window moves by less than this share of the change so far", (0.0, 1.0))
-    arrival: float = parameter(0.85, "share of the way from the old mean to the new one at which the new segment begins", (0.05, 0.95))
-    min_segment_s: float = parameter(1.0, "seconds a segment lasts at least", (0.0, 60.0))
-    cap_s: float = parameter(4.0, "seconds of memory in a segment's mean: an old segment is as sensitive as one of this age", (0.1, 600.0))
-    hysteresis: float = parameter(0.6, "share of the threshold below which a suspected change is forgotten", (0.0, 1.0))
-    max_weight_s: float = parameter(0.3, "seconds one embedding stands for at most; drops beyond it weigh nothing", (0.01, 10.0))
-    min_change: float = parameter(0.25, "distance between unit vectors below which no change counts, however quiet the stream", (0.0, 2.0))
-    noise_quantile: float = parameter(0.5, "quantile of the stream's merge costs that stands for its noise", (0.05, 0.95))
-    noise_factor: float = parameter(5.0, "calibrated threshold as a multiple of that noise", (1.0, 1000.0))
-    noise_memory_s: float = parameter(60.0, "seconds of merge costs that the noise is measured on", (1.0, 3600.0))
-    prior_change: float = parameter(0.45, "distance that counts as a change before the noise is known", (0.0, 2.0))
-    prior_s: float = parameter(4.0, "seconds of evidence that outweigh prior_change by half", (0.0, 600.0))
-
-    def __post_init__(self) -> None:
-        check(self, "transition")
-
-    def cost_of(self, distance: float) -> float:
-        """Merge cost of a window at `distance` from the mean of a segment as old as `cap_s`."""
-        return self.cap_s * self.window_s / (self.cap_s + self.window_s) * distance**2
 
 
 class TransitionDetector:
@@ -75,8 +47,8 @@ class TransitionDetector:
         self._window_ns = round(params.window_s * NS)
         self._floor = params.cost_of(params.min_change)
         prior = params.cost_of(params.prior_change) / params.noise_factor
-        # Two views of the noise, the larger counts: costs against the mean, which see drift but only steady time, and steps from window to
-        # window, which see all time and so alone hold the prior.
+        # Two views of the noise, the larger counts: costs against the mean, which see drift but only steady time, and steps from
+        # window to window, which see all time and so alone hold the prior.
         self._noise = NoiseLevel(params.noise_quantile, params.noise_memory_s, prior=0.0, prior_s=0.0)
         self._steps = NoiseLevel(STEP_QUANTILE, params.noise_memory_s, prior, params.prior_s)
         self._epoch: int | None = None
@@ -128,7 +100,9 @@ class TransitionDetector:
         self._epoch, self._space_id = embedding.epoch, embedding.space_id
         self.segment_start_ns = self._joined_ns = embedding.stamp_ns
         # How long the first embedding stands for is not known; the cap is small enough for it.
-        first = Piece(embedding.stamp_ns, min(self.params.window_s, self.params.max_weight_s), embedding.vector_D.astype(np.float64))
+        first = Piece(
+            embedding.stamp_ns, min(self.params.window_s, self.params.max_weight_s), embedding.vector_D.astype(np.float64)
+        )
         self._recent = deque([first])
         self._restart_mean(first.vector_D, first.seconds, first.stamp_ns)
         self._suspect_ns, self._suspect_costs = None, []
@@ -153,7 +127,9 @@ class TransitionDetector:
             if self.distance < p.hysteresis * self.threshold or above_s > max(p.patience_s, p.settle_s):
                 self._forget_suspicion()
             return None
-        if len(self._suspect_costs) < CERTAIN_EMBEDDINGS or above_s < p.settle_s or not (still or above_s >= p.patience_s):
+        evidence_s = sum(seconds * (cost / self.threshold - p.hysteresis) for cost, seconds in self._suspect_costs)
+        certain = len(self._suspect_costs) >= CERTAIN_EMBEDDINGS and above_s >= p.settle_s and evidence_s >= p.evidence_s
+        if not certain or not (still or above_s >= p.patience_s):
             return None
         earliest_ns = self.segment_start_ns + round(p.min_segment_s * NS)
         if embedding.stamp_ns < earliest_ns:
@@ -163,9 +139,17 @@ class TransitionDetector:
     def _end_segment(self, embedding: Embedding, boundary_ns: int, v_D: np.ndarray, k: float) -> Transition:
         self.segment += 1
         transition = Transition(
-            stamp_ns=embedding.stamp_ns, boundary_ns=boundary_ns, epoch=embedding.epoch, segment=self.segment,
-            segment_start_ns=self.segment_start_ns, distance=self.distance, threshold=self.threshold, space_id=embedding.space_id,
-            before_D=unit(self._mean_D), after_D=unit(v_D), frame_id=embedding.frame_id,
+            stamp_ns=embedding.stamp_ns,
+            boundary_ns=boundary_ns,
+            epoch=embedding.epoch,
+            segment=self.segment,
+            segment_start_ns=self.segment_start_ns,
+            distance=self.distance,
+            threshold=self.threshold,
+            space_id=embedding.space_id,
+            before_D=unit(self._mean_D),
+            after_D=unit(v_D),
+            frame_id=embedding.frame_id,
         )
         self.segment_start_ns = boundary_ns
         self._joined_ns = embedding.stamp_ns
@@ -196,7 +180,8 @@ class TransitionDetector:
         return [piece for piece in self._recent if piece.stamp_ns > self._recent[-1].stamp_ns - self._window_ns]
 
     def _still(self, v_D: np.ndarray, k: float, seconds: float) -> bool:
-        """Embeddings have stopped moving: the step from the window before is small beside the change so far, or no more than noise.
+        """Embeddings have stopped moving: the step from the window before is small beside the change so far, or no more than
+        noise.
 
         The step's cost is also what noise looks like in a stream that always moves, so it is measured here.
         """
@@ -224,7 +209,9 @@ class TransitionDetector:
         now_ns = self._recent[-1].stamp_ns
         for piece in self._recent:
             if self._joined_ns < piece.stamp_ns <= now_ns - self._window_ns:
-                self._mean_D = self._mean_D + piece.seconds / (self._mean_seconds + piece.seconds) * (piece.vector_D - self._mean_D)
+                self._mean_D = self._mean_D + piece.seconds / (self._mean_seconds + piece.seconds) * (
+                    piece.vector_D - self._mean_D
+                )
                 self._mean_seconds = min(self._mean_seconds + piece.seconds, self.params.cap_s)
                 self._joined_ns = piece.stamp_ns
 

@@ -1,8 +1,9 @@
 """The things that travel along a stream: frame -> clip -> embedding -> transition -> decode request -> text.
 
-All stamps are integer nanoseconds of the camera's clock, never of the machine that computes. All vectors are float32 of norm 1 and
-belong to exactly one space, named by `space_id`. Knows nothing of ROS and nothing of the network that makes the vectors.
+All stamps are integer nanoseconds of the camera's clock, never of the machine that computes. All vectors are float32 of norm 1
+and belong to exactly one space, named by `space_id`. Knows nothing of ROS and nothing of the network that makes the vectors.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

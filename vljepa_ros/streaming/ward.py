@@ -1,4 +1,5 @@
 """Ward's arithmetic in seconds: means of embeddings that weigh the time they stand for, and what merging two means costs."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

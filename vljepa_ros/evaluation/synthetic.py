@@ -1,18 +1,21 @@
 """Synthetic streams of embeddings with known boundaries: what a model's embeddings do, without a model.
 
-States are unit vectors that stand still between events; while an event runs (1 to 2 s) the embedding glides to the next state, along an arc that
-bulges out, and is there when the event completes. On top: sensor noise that overlapping clips share, white noise, a slow AR(1)
-drift, short excursions that change nothing, an uneven rate, lost embeddings.
+States are unit vectors that stand still between events; while an event runs (1 to 2 s) the embedding glides to the next state,
+along an arc that bulges out, and is there when the event completes. On top: sensor noise that overlapping clips share, white
+noise, a slow AR(1) drift, short excursions that change nothing, an uneven rate, lost embeddings.
 
-`python test/streaming/synthetic_streams.py` prints F1, delay and false alarms of the detector's defaults on each kind of stream.
+`python -m vljepa_ros.evaluation.synthetic` prints F1, delay and false alarms of the detector's defaults on each kind of stream:
+the first thing to run after a change to the detector, and no substitute for real embeddings.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vljepa_ros.evaluation.boundaries import match
 from vljepa_ros.streaming import Embedding, Transition, TransitionDetector, TransitionParams
 
 NS = 1_000_000_000
@@ -48,7 +51,6 @@ class SyntheticStream:
     embeddings: list[Embedding]
     truth_s: list[float]  # seconds since the first possible embedding
     seconds: float
-    changes: list[float] = field(default_factory=list)
 
 
 def make(kind: Kind, seed: int) -> SyntheticStream:
@@ -73,8 +75,12 @@ def make(kind: Kind, seed: int) -> SyntheticStream:
     keep = _kept(kind, stamps, rng)
     embeddings = [
         Embedding(
-            vector_D=vectors[i].astype(np.float32), stamp_ns=START_NS + round(stamps[i] * NS),
-            clip_start_ns=START_NS + round((stamps[i] - kind.clip_s) * NS), epoch=0, sequence=i, space_id="synthetic",
+            vector_D=vectors[i].astype(np.float32),
+            stamp_ns=START_NS + round(stamps[i] * NS),
+            clip_start_ns=START_NS + round((stamps[i] - kind.clip_s) * NS),
+            epoch=0,
+            sequence=i,
+            space_id="synthetic",
         )
         for i in np.flatnonzero(keep)
     ]
@@ -109,7 +115,7 @@ def _noise(kind: Kind, stamps: np.ndarray, rng: np.random.Generator) -> np.ndarr
     frames_s = 0.2  # clip positions; consecutive clips of one phase share all but one of them
     frames = rng.normal(size=(int(kind.seconds / frames_s) + 20, kind.noise_dims))
     positions = round(kind.clip_s / frames_s) + 1
-    shared = np.stack([frames[int(t / frames_s):int(t / frames_s) + positions].mean(0) for t in stamps]) * np.sqrt(positions)
+    shared = np.stack([frames[int(t / frames_s) : int(t / frames_s) + positions].mean(0) for t in stamps]) * np.sqrt(positions)
     drift = np.zeros((count, kind.noise_dims))
     drift[0] = rng.normal(size=kind.noise_dims)
     for i in range(1, count):
@@ -183,8 +189,6 @@ class Score:
 
 def score(kind: Kind, params: TransitionParams = TransitionParams(), seeds: range = range(20), tolerance_s: float = 1.0) -> Score:
     """The detector on some streams of one kind, pooled."""
-    from vljepa_ros.evaluation.boundaries import match
-
     hits = detected = true = 0
     delays, errors = [], []
     for seed in seeds:
@@ -196,9 +200,11 @@ def score(kind: Kind, params: TransitionParams = TransitionParams(), seeds: rang
         errors += [boundaries[j] - stream.truth_s[i] for i, j in pairs]
         hits, detected, true = hits + len(pairs), detected + len(boundaries), true + len(stream.truth_s)
     return Score(
-        precision=hits / detected if detected else 1.0, recall=hits / true if true else 1.0,
+        precision=hits / detected if detected else 1.0,
+        recall=hits / true if true else 1.0,
         f1=2 * hits / (detected + true) if detected + true else 1.0,
-        delay_s_median=float(np.median(delays)) if delays else 0.0, delay_s_p95=float(np.quantile(delays, 0.95)) if delays else 0.0,
+        delay_s_median=float(np.median(delays)) if delays else 0.0,
+        delay_s_p95=float(np.quantile(delays, 0.95)) if delays else 0.0,
         error_s_median=float(np.median(errors)) if errors else 0.0,
         false_per_min=(detected - hits) / (len(seeds) * kind.seconds / 60.0),
     )
