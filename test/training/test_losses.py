@@ -1,8 +1,10 @@
 """InfoNCE against the plain formula, and what equal targets do to it."""
+
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+
 from vljepa_training.losses import InfoNCE
 
 

@@ -1,4 +1,5 @@
 """Pictures of the world, and the whole chain of a training on them."""
+
 from __future__ import annotations
 
 import json
@@ -16,7 +17,9 @@ pytestmark = pytest.mark.render
 
 
 def test_frames_are_repeatable_and_the_lamp_lights_the_table():
-    s = next(s for s in (Stream(i, 20.0, sensor=Sensor(noise=1.0)) for i in range(50)) if any(e.kind == "switch_on" for e in s.events))
+    s = next(
+        s for s in (Stream(i, 20.0, sensor=Sensor(noise=1.0)) for i in range(50)) if any(e.kind == "switch_on" for e in s.events)
+    )
     one, two = ([f.copy() for _, f in s.frames_at([0.0, 1.0], 160, 120)] for _ in range(2))
     assert one[0].shape == (120, 160, 3) and one[0].dtype == np.uint8
     np.testing.assert_array_equal(one, two)
@@ -70,7 +73,11 @@ def test_the_whole_chain_gives_a_checkpoint_that_embeds_and_speaks(data, tmp_pat
     vector = model.embed(TabletopStore(data, range(1)).clip(0, 20), model.config.prompts["state"])
     assert vector.shape == (256,) and np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     assert isinstance(model.decode(vector)[0], str) and "familiar_logprob" in model.config.calibration
-    losses = [json.loads(line)["loss"] for line in (tmp_path / "tabletop_ci" / "align" / "log.jsonl").read_text().splitlines() if '"loss"' in line]
+    losses = [
+        json.loads(line)["loss"]
+        for line in (tmp_path / "tabletop_ci" / "align" / "log.jsonl").read_text().splitlines()
+        if '"loss"' in line
+    ]
     assert np.isfinite(losses).all()
 
 

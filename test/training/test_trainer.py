@@ -1,4 +1,5 @@
 """The loop: an interrupted run ends with the very weights of an unbroken one; what is not finite stops it by name."""
+
 from __future__ import annotations
 
 import json
@@ -6,6 +7,7 @@ import json
 import pytest
 import torch
 from torch import nn
+
 from vljepa_training.trainer import Schedule, train
 
 
@@ -56,7 +58,9 @@ def test_resumed_equals_unbroken(tmp_path):
 def test_multiplier_scales_the_learning_rate(tmp_path):
     task = Regression()
     before = [p.detach().clone() for p in task.module.parameters()]
-    train(task, Schedule(steps=1, batch=16, lr=1e-2, warmup=0, weight_decay=0.0, eval_every=1, save_every=1, bf16=False), tmp_path)
+    train(
+        task, Schedule(steps=1, batch=16, lr=1e-2, warmup=0, weight_decay=0.0, eval_every=1, save_every=1, bf16=False), tmp_path
+    )
     moved = [(p - b).abs().max().item() for p, b in zip(task.module.parameters(), before)]
     assert moved[2] == pytest.approx(0.05 * moved[0], rel=0.05)
 

@@ -1,8 +1,10 @@
 """The tabletop world without pictures: what happens is possible, exact and repeatable."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from vljepa_training.tabletop import language
 from vljepa_training.tabletop.dataset import training_stream
 from vljepa_training.tabletop.motion import Channel
@@ -143,5 +145,6 @@ def test_bad_length_names_the_value():
 
 def test_rows_leave_room_for_the_open_drawer():
     from vljepa_training.tabletop.scene import CABINET_POS, DRAWER_TRAVEL, TRAY_HALF
+
     front = CABINET_POS[1] - DRAWER_TRAVEL - TRAY_HALF[1] - 0.04
     assert max(ROW_Y) + 0.065 + 0.015 < front + 0.03

@@ -1,4 +1,5 @@
 """What a decoded text's log-probability says: how often it is right, and where the familiar ends. Fitted on held-out streams."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -7,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from .stages.align import AlignTask
 from .tabletop import language
+from .tabletop.dataset import FPS
 from .tabletop.samples import TabletopStore
 
 FAMILIAR_QUANTILE = 0.02  # share of held-out texts that may be called unfamiliar
@@ -14,13 +16,14 @@ FAMILIAR_QUANTILE = 0.02  # share of held-out texts that may be called unfamilia
 
 @torch.no_grad()
 def calibrate(model, align: AlignTask, store: TabletopStore, clips: np.ndarray, held: int) -> dict[str, float]:
-    """Decode predicted state and caption embeddings of the held-out streams; fit P(text is right | mean token log-probability)."""
+    """Decode predicted state and caption embeddings of the held-out streams; fit P(text is right | mean token log-
+    probability)."""
     logprobs, right = [], []
     for s in range(len(clips) - held, len(clips)):
         stream = store.streams[s]
         for i in range(0, clips.shape[1], 4):
             k = int(clips[s, i])
-            state = language.state_text(stream.state_at(k / 5.0), stream.scene)
+            state = language.state_text(stream.state_at(k / FPS), stream.scene)
             vectors = align.predict([(s, i)], [language.STATE_PROMPT]).numpy()
             decoded = model.decode_full(vectors)[0]
             logprobs.append(decoded.logprob)

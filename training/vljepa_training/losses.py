@@ -1,4 +1,5 @@
 """Bidirectional InfoNCE (paper section 2), with equal targets taken out of each other's negatives."""
+
 from __future__ import annotations
 
 import math

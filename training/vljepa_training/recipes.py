@@ -1,10 +1,13 @@
-"""What is trained, on what, for how long. A recipe is a function that returns a dataclass; another recipe is `replace(that, ...)`."""
+"""What is trained, on what, for how long. A recipe is a function that returns a dataclass; another recipe is `replace(that,
+...)`."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from vljepa_ros.model import ModelConfig, tabletop as tabletop_model
+from vljepa_ros.model import ModelConfig
+from vljepa_ros.model import tabletop as tabletop_model
 
 from .tabletop import language
 from .trainer import Schedule
@@ -40,8 +43,8 @@ def tabletop() -> Recipe:
         views=1,
         vision=Schedule(steps=1900, batch=32, lr=1e-3, warmup=150, eval_every=300, save_every=250),
         text=Schedule(steps=300, batch=160, lr=1e-3, warmup=50, eval_every=100, save_every=100),
-        align=Schedule(steps=4500, batch=128, lr=1e-3, warmup=200, eval_every=400, save_every=200),
-        decode=Schedule(steps=1500, batch=96, lr=1e-3, warmup=100, eval_every=300, save_every=200),
+        align=Schedule(steps=3300, batch=128, lr=1e-3, warmup=200, eval_every=400, save_every=200),
+        decode=Schedule(steps=1200, batch=96, lr=1e-3, warmup=100, eval_every=300, save_every=200),
     )
 
 
@@ -53,8 +56,15 @@ def tabletop_ci() -> Recipe:
         return replace(schedule, steps=steps, batch=batch, warmup=2, eval_every=steps, save_every=max(1, steps // 2))
 
     return replace(
-        full, name="tabletop_ci", streams=10, held=4, clips_per_stream=10,
-        vision=few(full.vision, 8, 8), text=few(full.text, 8, 32), align=few(full.align, 10, 32), decode=few(full.decode, 8, 16),
+        full,
+        name="tabletop_ci",
+        streams=10,
+        held=4,
+        clips_per_stream=10,
+        vision=few(full.vision, 8, 8),
+        text=few(full.text, 8, 32),
+        align=few(full.align, 10, 32),
+        decode=few(full.decode, 8, 16),
     )
 
 

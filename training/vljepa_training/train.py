@@ -1,8 +1,11 @@
-"""`python -m vljepa_training.train RECIPE`: run a recipe's stages, each resumed where it was left, and write the checkpoint folder.
+"""`python -m vljepa_training.train RECIPE`: run a recipe's stages, each resumed where it was left, and write the checkpoint
+folder.
 
-Everything lies under `--runs/RECIPE`: a folder per stage with log.jsonl, last.pt, best.pt, best.json. Killed at any moment and started again, it
+Everything lies under `--runs/RECIPE`: a folder per stage with log.jsonl, last.pt, best.pt, best.json. Killed at any moment and
+started again, it
 goes on from the last saved step with the same batches.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -13,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from vljepa_ros.model import ModelConfig, Predictor, TextDecoder, TextEncoder, Tokenizer, VLJEPA, VisionEncoder, train_tokenizer
+from vljepa_ros.model import VLJEPA, ModelConfig, Predictor, TextDecoder, TextEncoder, Tokenizer, VisionEncoder, train_tokenizer
 
 from .calibrate import calibrate
 from .recipes import RECIPES, Recipe
@@ -23,7 +25,8 @@ from .stages.align import AlignTask, cache_features, choose_clips
 from .stages.decode import DecodeTask
 from .stages.text import TextTask, corpus
 from .stages.vision import VisionTask
-from .tabletop.dataset import render
+from .tabletop import language
+from .tabletop.dataset import FPS, render
 from .tabletop.samples import TabletopStore
 from .trainer import train
 
@@ -49,19 +52,30 @@ class Run:
         vision.eval().requires_grad_(False)
 
         text_encoder = TextEncoder(config.text_encoder, config.dim)
-        self._stage("text", TextTask(text_encoder, tokenizer, range(r.streams), r.text.batch, r.text.seed, r.held, config.text_encoder.max_tokens))
+        self._stage(
+            "text", TextTask(text_encoder, tokenizer, range(r.streams), config.text_encoder, r.text.batch, r.text.seed, r.held)
+        )
 
         clips = choose_clips(store, r.clips_per_stream, seed=0)
         features = cache_features(vision, config.preprocess, store, clips, self.folder / "features.npy", views=r.views)
         predictor = Predictor(config.predictor, config.vision.hidden_size, config.dim)
-        align = AlignTask(predictor, text_encoder, tokenizer, tokenizer, config, store, clips, features, r.align.batch, r.align.seed, r.held)
+        align = AlignTask(
+            predictor, text_encoder, tokenizer, tokenizer, config, store, clips, features, r.align.batch, r.align.seed, r.held
+        )
         self._stage("align", align)
 
         residual = self._residual(align, store, clips)
         decoder = TextDecoder(config.text_decoder, config.dim)
-        self._stage("decode", DecodeTask(decoder, text_encoder, tokenizer, tokenizer, config, store, r.decode.batch, residual, r.decode.seed, r.held))
+        self._stage(
+            "decode",
+            DecodeTask(
+                decoder, text_encoder, tokenizer, tokenizer, config, store, r.decode.batch, residual, r.decode.seed, r.held
+            ),
+        )
 
-        model = VLJEPA(config, vision, predictor, text_encoder, decoder, {"query": tokenizer, "text": tokenizer, "decoder": tokenizer})
+        model = VLJEPA(
+            config, vision, predictor, text_encoder, decoder, {"query": tokenizer, "text": tokenizer, "decoder": tokenizer}
+        )
         facts = calibrate(model, align, store, clips, r.held)
         model.config = replace(config, calibration={**facts, "residual": residual})
         model.save_pretrained(out)
@@ -79,30 +93,35 @@ class Run:
         m = self.recipe.model
         size = tokenizer.vocab_size
         config = replace(
-            m, predictor=replace(m.predictor, vocab_size=size), text_decoder=replace(m.text_decoder, vocab_size=size),
+            m,
+            predictor=replace(m.predictor, vocab_size=size),
+            text_decoder=replace(m.text_decoder, vocab_size=size),
             text_encoder=replace(m.text_encoder, hub={**m.text_encoder.hub, "vocab_size": size}),
         )
         return tokenizer, config
 
     def _residual(self, align: AlignTask, store: TabletopStore, clips: np.ndarray) -> float:
         """Mean length of predicted minus true state embedding on held-out streams: the noise that the decoder must bear."""
-        from .tabletop import language
-
         held = range(len(clips) - self.recipe.held, len(clips))
         chosen = [(s, i) for s in held for i in range(0, clips.shape[1], 3)]
-        texts = [language.state_text(store.streams[s].state_at(clips[s, i] / 5.0), store.streams[s].scene) for s, i in chosen]
+        texts = [language.state_text(store.streams[s].state_at(clips[s, i] / FPS), store.streams[s].scene) for s, i in chosen]
         with torch.no_grad():
-            predicted = torch.cat([align.predict(chosen[a:a + 64], [language.STATE_PROMPT] * len(chosen[a:a + 64])) for a in range(0, len(chosen), 64)])
-            ids, mask = align._text_tokenizer.encode(texts, self.recipe.model.text_encoder.max_tokens)
-            true = F.normalize(align.module.text_encoder(ids, mask).float(), dim=-1)
-        return float((predicted - true).norm(dim=-1).mean())
+            predicted = torch.cat(
+                [
+                    align.predict(chosen[a : a + 64], [language.STATE_PROMPT] * len(chosen[a : a + 64]))
+                    for a in range(0, len(chosen), 64)
+                ]
+            )
+            return float((predicted - align.encode(texts)).norm(dim=-1).mean())
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m vljepa_training.train", description=__doc__.splitlines()[0])
     parser.add_argument("recipe", choices=sorted(RECIPES))
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="logs and training state (default: runs)")
-    parser.add_argument("--data", type=Path, default=Path("data/tabletop"), help="rendered streams, made where missing (default: data/tabletop)")
+    parser.add_argument(
+        "--data", type=Path, default=Path("data/tabletop"), help="rendered streams, made where missing (default: data/tabletop)"
+    )
     parser.add_argument("--out", type=Path, help="checkpoint folder (default: RUNS/RECIPE/checkpoint)")
     parser.add_argument("--workers", type=int, default=2, help="rendering processes")
     parser.add_argument("--threads", type=int, default=0, help="torch threads, 0 = torch's own choice")
@@ -112,7 +131,9 @@ def main(argv: list[str] | None = None) -> None:
         torch.set_num_threads(args.threads)
     recipe = RECIPES[args.recipe]()
     (args.runs / recipe.name).mkdir(parents=True, exist_ok=True)
-    (args.runs / recipe.name / "recipe.json").write_text(json.dumps({"model": recipe.model.to_dict(), "streams": recipe.streams}, indent=1))
+    (args.runs / recipe.name / "recipe.json").write_text(
+        json.dumps({"model": recipe.model.to_dict(), "streams": recipe.streams}, indent=1)
+    )
     Run(recipe, args.runs, args.data, args.workers).all(args.out or args.runs / recipe.name / "checkpoint")
 
 

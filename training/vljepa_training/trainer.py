@@ -1,8 +1,10 @@
 """One loop for all stages: steps, learning rate, log, evaluation, checkpoints that a later start resumes.
 
-A stage is a `Task`; the batch of a step is a function of (seed, step) alone, so a resumed run sees what an unbroken one would have seen.
+A stage is a `Task`; the batch of a step is a function of (seed, step) alone, so a resumed run sees what an unbroken one would
+have seen.
 Knows nothing of what is trained.
 """
+
 from __future__ import annotations
 
 import json
@@ -67,13 +69,17 @@ class Task(Protocol):
 
 
 def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
-    """Run `task` to its last step, from the last checkpoint in `folder` if there is one, and load the best weights. Returns their figures.
+    """Run `task` to its last step, from the last checkpoint in `folder` if there is one, and load the best weights. Returns
+    their figures.
 
     Raises FloatingPointError that names the step when the loss is not finite; the last checkpoint stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    groups = [{"params": g["params"], "multiplier": g.get("multiplier", 1.0), "weight_decay": w}
-              for g in _split_decay(task.groups(), schedule.weight_decay) for w in [g["weight_decay"]]]
+    groups = [
+        {"params": g["params"], "multiplier": g.get("multiplier", 1.0), "weight_decay": w}
+        for g in _split_decay(task.groups(), schedule.weight_decay)
+        for w in [g["weight_decay"]]
+    ]
     optimizer = torch.optim.AdamW(groups, lr=schedule.lr, betas=(0.9, 0.98))
     step, best, done = 0, {"score": -math.inf}, 0.0
     if (folder / "last.pt").exists():
@@ -87,8 +93,11 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
         (folder / "schedule.json").write_text(json.dumps(asdict(schedule), indent=1))
     started = time.monotonic() - done
     trained = [p for g in groups for p in g["params"]]
-    with _Prefetch(task.batch, step, schedule.steps) as batches, (folder / "log.jsonl").open("a") as log, \
-            tqdm(total=schedule.steps, initial=step, desc=folder.name, unit="step", dynamic_ncols=True, mininterval=2.0) as bar:
+    with (
+        _Prefetch(task.batch, step, schedule.steps) as batches,
+        (folder / "log.jsonl").open("a") as log,
+        tqdm(total=schedule.steps, initial=step, desc=folder.name, unit="step", dynamic_ncols=True, mininterval=2.0) as bar,
+    ):
         while step < schedule.steps:
             for group in optimizer.param_groups:
                 group["lr"] = schedule.lr_at(step) * group["multiplier"]
@@ -97,8 +106,10 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
             with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bf16):
                 loss, metrics = task.loss(batch)
             if not math.isfinite(loss.item()):
-                raise FloatingPointError(f"loss is {loss.item()} at step {step} of {folder.name} (batch {step} of seed {schedule.seed}): "
-                                         f"lower the learning rate ({schedule.lr}) or look at that batch")
+                raise FloatingPointError(
+                    f"loss is {loss.item()} at step {step} of {folder.name} (batch {step} of seed {schedule.seed}): "
+                    f"lower the learning rate ({schedule.lr}) or look at that batch"
+                )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = nn.utils.clip_grad_norm_(trained, schedule.clip_norm)
@@ -106,8 +117,14 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
             step += 1
             bar.update()
             if step % 20 == 0 or step == schedule.steps:
-                row = {"step": step, "loss": loss.item(), "grad_norm": float(norm), "lr": schedule.lr_at(step - 1),
-                       "seconds": round(time.monotonic() - started, 1), **metrics}
+                row = {
+                    "step": step,
+                    "loss": loss.item(),
+                    "grad_norm": float(norm),
+                    "lr": schedule.lr_at(step - 1),
+                    "seconds": round(time.monotonic() - started, 1),
+                    **metrics,
+                }
                 log.write(json.dumps(row) + "\n")
                 log.flush()
                 bar.set_postfix({k: f"{v:.3f}" for k, v in list(row.items())[1:2] + list(metrics.items())[:3]})
@@ -122,8 +139,17 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
                     best = {**figures, "step": step}
                     _save(folder / "best.pt", {"module": task.module.state_dict()})
             if step % schedule.save_every == 0 or step == schedule.steps:
-                _save(folder / "last.pt", {"module": task.module.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "best": best,
-                                           "seconds": time.monotonic() - started, "rng": torch.get_rng_state()})
+                _save(
+                    folder / "last.pt",
+                    {
+                        "module": task.module.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "step": step,
+                        "best": best,
+                        "seconds": time.monotonic() - started,
+                        "rng": torch.get_rng_state(),
+                    },
+                )
     task.module.load_state_dict(torch.load(folder / "best.pt", map_location="cpu", weights_only=True)["module"])
     task.module.eval()
     (folder / "best.json").write_text(json.dumps(best, indent=1))
@@ -148,7 +174,8 @@ def _save(path: Path, state: dict[str, Any]) -> None:
 
 
 class _Prefetch:
-    """Makes the next batches in a thread while the current one is trained on. An error in the thread is raised where it is awaited."""
+    """Makes the next batches in a thread while the current one is trained on. An error in the thread is raised where it is
+    awaited."""
 
     def __init__(self, make, first: int, last: int, ahead: int = 3) -> None:
         self._queue: queue.Queue = queue.Queue(ahead)

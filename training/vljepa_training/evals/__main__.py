@@ -1,4 +1,6 @@
-"""`python -m vljepa_training.evals tabletop --checkpoint NAME --seed N --json FILE`: every figure of a checkpoint, on fresh worlds."""
+"""`python -m vljepa_training.evals tabletop --checkpoint NAME --seed N --json FILE`: every figure of a checkpoint, on fresh
+worlds."""
+
 from __future__ import annotations
 
 import argparse
@@ -16,7 +18,9 @@ def tabletop(args: argparse.Namespace) -> dict:
     from ..tabletop.render import can_render
 
     if why := can_render():
-        sys.exit(f"the tabletop evaluation renders its worlds: {why}. Install EGL (Debian: libegl1 libgl1-mesa-dri) or set MUJOCO_GL.")
+        sys.exit(
+            f"the tabletop evaluation renders its worlds: {why}. Install EGL (Debian: libegl1 libgl1-mesa-dri) or set MUJOCO_GL."
+        )
     model = VLJEPA.from_pretrained(args.checkpoint)
     report = {"checkpoint": args.checkpoint, "sha256": model.sha256, "seed": args.seed}
     if "clips" in args.only:
@@ -47,7 +51,16 @@ def main(argv: list[str] | None = None) -> None:
     report = tabletop(args)
     args.json.parent.mkdir(parents=True, exist_ok=True)
     args.json.write_text(json.dumps(report, indent=1))
-    for key in ("action_top1", "action_worst", "vqa_acc", "lamp_static_acc", "caption_action_acc", "state_exact", "streams", "still"):
+    for key in (
+        "action_top1",
+        "action_worst",
+        "vqa_acc",
+        "lamp_static_acc",
+        "caption_action_acc",
+        "state_exact",
+        "streams",
+        "still",
+    ):
         if key in report:
             print(key, json.dumps(report[key]))
 

@@ -2,6 +2,7 @@
 
 Every figure is a share with its 95 % Wilson interval. Knows nothing of streams.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -51,7 +52,9 @@ def draw_clips(seed: int, per_class: int, split: str = "eval", image_size: int =
             for event in stream.events:
                 t = event.end + rng.uniform(0.0, 0.6) if event.kind != "wander" else event.end
                 times.append((t, event))
-            times += [(t, e) for t in rng.uniform(WINDOW_S, 40.0, 12) if (e := stream.event_at(t, WINDOW_S)) and e.kind == "nothing"][:1]
+            times += [
+                (t, e) for t in rng.uniform(WINDOW_S, 40.0, 12) if (e := stream.event_at(t, WINDOW_S)) and e.kind == "nothing"
+            ][:1]
             chosen = []
             for t, event in times:
                 shown = stream.event_at(t, WINDOW_S)
@@ -63,7 +66,7 @@ def draw_clips(seed: int, per_class: int, split: str = "eval", image_size: int =
             moments = [t - WINDOW_S + j * WINDOW_S / (FRAMES - 1) for t, _ in chosen for j in range(FRAMES)]
             frames = [resize_frame(image, image_size) for _, image in stream.frames_at(moments)]
             for j, (t, event) in enumerate(chosen):
-                out.append(EvalClip(np.stack(frames[j * FRAMES:(j + 1) * FRAMES]), stream, t, event))
+                out.append(EvalClip(np.stack(frames[j * FRAMES : (j + 1) * FRAMES]), stream, t, event))
             bar.update(len(chosen))
     return out
 
@@ -81,8 +84,10 @@ def evaluate_clips(model: VLJEPA, clips: list[EvalClip], held_out_phrasing: bool
         tokens = model.encode_frames(clip.frames)
         scene, state, kind = clip.stream.scene, clip.stream.state_at(clip.t), clip.event.kind
         asked = language.questions(state, scene)
-        prompts = [language.phrase_question(q, slots, held_out=held_out_phrasing)
-                   for q, slots in [("action", {}), ("caption", {}), ("state", {}), *((q, s) for q, s, _, _ in asked)]]
+        prompts = [
+            language.phrase_question(q, slots, held_out=held_out_phrasing)
+            for q, slots in [("action", {}), ("caption", {}), ("state", {}), *((q, s) for q, s, _, _ in asked)]
+        ]
         vectors = model.predict(tokens, prompts)
         best = EVENTS[int((labels @ vectors[0]).argmax())]
         action[kind].append(best == kind)

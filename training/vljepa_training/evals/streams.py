@@ -1,8 +1,10 @@
 """Held-out tabletop streams through the robot's own streaming code: boundaries, delays, texts, and what must stay silent.
 
-A true boundary is the moment an event completes; detections match one to one. Delay runs from the true boundary to the moment the text
+A true boundary is the moment an event completes; detections match one to one. Delay runs from the true boundary to the moment
+the text
 was due, plus what this machine took to embed and decode. Still scenes carry sensor noise, shaken and drifting ones more.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -10,7 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from tqdm import tqdm
 
-from vljepa_ros.evaluation import baselines, boundaries, stream as runner
+from vljepa_ros.evaluation import baselines, boundaries
+from vljepa_ros.evaluation import stream as runner
 from vljepa_ros.model import VLJEPA
 from vljepa_ros.streaming import Frame
 
@@ -31,13 +34,16 @@ def frames_of(stream: Stream, fps: float = 15.0) -> Iterator[Frame]:
         yield Frame(START_NS + round(t * NS), image, "camera")
 
 
-def run_streams(model: VLJEPA, seed: int, count: int, seconds: float, gap_s: tuple[float, float] = (2.0, 10.0)) -> list[tuple[Stream, runner.StreamResult]]:
+def run_streams(
+    model: VLJEPA, seed: int, count: int, seconds: float, gap_s: tuple[float, float] = (2.0, 10.0)
+) -> list[tuple[Stream, runner.StreamResult]]:
     streams = [Stream(seed * 100_003 + 50_000 + i, seconds, gap_s=gap_s) for i in range(count)]
     return [(s, runner.run(frames_of(s), model)) for s in tqdm(streams, desc="streams", unit="stream")]
 
 
 def score_streams(runs: list[tuple[Stream, runner.StreamResult]], tolerance_s: float = 1.0) -> dict:
-    """Counts are summed over the streams before precision and recall are taken; the baselines may choose their best setting per stream."""
+    """Counts are summed over the streams before precision and recall are taken; the baselines may choose their best setting per
+    stream."""
     matched = detected = true = 0
     uniform, pixels, delays, texts, exact = [], [], [], 0, []
     missed: dict[str, int] = {}
@@ -55,7 +61,9 @@ def score_streams(runs: list[tuple[Stream, runner.StreamResult]], tolerance_s: f
         stamps = [(n - result.first_ns) / NS for n in result.frame_stamps_ns]
         pixels.append(baselines.best_threshold_f1(result.pixel_differences, stamps, truth, tolerance_s))
         compute = float(np.median(result.embed_s)) + float(np.median([t.seconds for t in result.texts] or [0.0]))
-        delays += [d + compute for d in boundaries.delays(truth, result.boundaries_s, result.spoken_s(), tolerance_s) if np.isfinite(d)]
+        delays += [
+            d + compute for d in boundaries.delays(truth, result.boundaries_s, result.spoken_s(), tolerance_s) if np.isfinite(d)
+        ]
         texts += len(result.texts)
         for t in result.texts:
             now = s.state_at((t.request.stamp_ns - result.first_ns) / NS)
@@ -63,11 +71,21 @@ def score_streams(runs: list[tuple[Stream, runner.StreamResult]], tolerance_s: f
     precision, recall = matched / max(1, detected), matched / max(1, true)
     segments = sum(len(s.segments) for s, _ in runs)
     return {
-        "tolerance_s": tolerance_s, "streams": len(runs), "true_boundaries": true, "detected": detected,
-        "boundary_precision": precision, "boundary_recall": recall, "boundary_f1": 2 * precision * recall / max(1e-9, precision + recall),
-        "boundary_f1_lowest_stream": min(per_stream), "boundary_f1_uniform": float(np.mean(uniform)), "boundary_f1_pixels": float(np.mean(pixels)),
-        "delay_s_median": float(np.median(delays)) if delays else None, "delay_s_p95": float(np.quantile(delays, 0.95)) if delays else None,
-        "texts_per_segment": texts / segments, "texts_exact": float(np.mean(exact)) if exact else None, "missed": missed,
+        "tolerance_s": tolerance_s,
+        "streams": len(runs),
+        "true_boundaries": true,
+        "detected": detected,
+        "boundary_precision": precision,
+        "boundary_recall": recall,
+        "boundary_f1": 2 * precision * recall / max(1e-9, precision + recall),
+        "boundary_f1_lowest_stream": min(per_stream),
+        "boundary_f1_uniform": float(np.mean(uniform)),
+        "boundary_f1_pixels": float(np.mean(pixels)),
+        "delay_s_median": float(np.median(delays)) if delays else None,
+        "delay_s_p95": float(np.quantile(delays, 0.95)) if delays else None,
+        "texts_per_segment": texts / segments,
+        "texts_exact": float(np.mean(exact)) if exact else None,
+        "missed": missed,
         "familiar_share": float(np.mean([t.familiar for _, r in runs for t in r.texts] or [np.nan])),
     }
 
@@ -78,6 +96,10 @@ def run_still(model: VLJEPA, seed: int, seconds: float = 60.0) -> dict:
     for name, sensor in STILL.items():
         stream = Stream(seed * 100_003 + 60_000, seconds, events=False, sensor=sensor)
         result = runner.run(frames_of(stream), model)
-        out[name] = {"seconds": seconds, "transitions": len(result.transitions), "texts": len(result.texts),
-                     "triggers": [t.request.trigger.value for t in result.texts]}
+        out[name] = {
+            "seconds": seconds,
+            "transitions": len(result.transitions),
+            "texts": len(result.texts),
+            "triggers": [t.request.trigger.value for t in result.texts],
+        }
     return out

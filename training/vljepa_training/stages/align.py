@@ -2,6 +2,7 @@
 
 Features are cached once per clip; an epoch then costs the Predictor and the Y-Encoder alone.
 """
+
 from __future__ import annotations
 
 import json
@@ -17,12 +18,25 @@ from vljepa_ros.model.preprocess import normalise
 
 from ..losses import InfoNCE
 from ..tabletop import language
+from ..tabletop.dataset import FPS
 from ..tabletop.samples import TabletopStore, augment
 from ..tabletop.state import EVENTS
+from .tokens import query_tokens, text_tokens
 
 Y_ENCODER_MULTIPLIER = 0.05  # paper section 3.8 (b)
-# How often each kind of query is drawn. A draw of "state" brings several clips of one stream, so it is about two fifths of a batch.
-MIXTURE = {"state": 0.14, "action": 0.20, "caption": 0.30, "lamp": 0.06, "drawer": 0.08, "held": 0.06, "where": 0.09, "colour": 0.06, "count": 0.01}
+# How often each kind of query is drawn. A draw of "state" brings several clips of one stream, so it is about two fifths of a
+# batch.
+MIXTURE = {
+    "state": 0.14,
+    "action": 0.20,
+    "caption": 0.30,
+    "lamp": 0.06,
+    "drawer": 0.08,
+    "held": 0.06,
+    "where": 0.09,
+    "colour": 0.06,
+    "count": 0.01,
+}
 
 
 def choose_clips(store: TabletopStore, per_stream: int, seed: int) -> np.ndarray:
@@ -39,8 +53,11 @@ def choose_clips(store: TabletopStore, per_stream: int, seed: int) -> np.ndarray
     return out
 
 
-def cache_features(encoder: nn.Module, preprocess, store: TabletopStore, clips: np.ndarray, file: Path, seed: int = 0, views: int = 1) -> np.ndarray:
-    """X-Encoder tokens of all chosen clips as a float16 memory map (views, streams, per_stream, N, D), made once and resumable by stream."""
+def cache_features(
+    encoder: nn.Module, preprocess, store: TabletopStore, clips: np.ndarray, file: Path, seed: int = 0, views: int = 1
+) -> np.ndarray:
+    """X-Encoder tokens of all chosen clips as a float16 memory map (views, streams, per_stream, N, D), made once and resumable
+    by stream."""
     n, d = encoder.cfg.tokens, encoder.cfg.hidden_size
     shape = (views, *clips.shape, n, d)
     progress = file.with_suffix(".json")
@@ -67,10 +84,25 @@ class AlignModule(nn.Module):
 
 
 class AlignTask:
-    """Batches hold neighbouring clips of few streams: what differs between them is what just happened, so they are each other's hard negatives."""
+    """Batches hold neighbouring clips of few streams: what differs between them is what just happened, so they are each other's
+    hard negatives."""
 
-    def __init__(self, predictor, text_encoder, query_tokenizer, text_tokenizer, config, store: TabletopStore, clips: np.ndarray, features: np.ndarray,
-                 batch: int, seed: int = 0, held: int = 40, per_stream: int = 4, multiplier: float = Y_ENCODER_MULTIPLIER) -> None:
+    def __init__(
+        self,
+        predictor,
+        text_encoder,
+        query_tokenizer,
+        text_tokenizer,
+        config,
+        store: TabletopStore,
+        clips: np.ndarray,
+        features: np.ndarray,
+        batch: int,
+        seed: int = 0,
+        held: int = 40,
+        per_stream: int = 4,
+        multiplier: float = Y_ENCODER_MULTIPLIER,
+    ) -> None:
         self.module = AlignModule(predictor, text_encoder)
         self._query_tokenizer, self._text_tokenizer, self._config = query_tokenizer, text_tokenizer, config
         self._store, self._clips, self._features = store, clips, features
@@ -81,8 +113,10 @@ class AlignTask:
         self._by_kind = [np.argwhere(kinds == k) for k in range(len(EVENTS))]
 
     def groups(self) -> list[dict]:
-        return [{"params": [*self.module.predictor.parameters(), self.module.criterion.log_scale]},
-                {"params": list(self.module.text_encoder.parameters()), "multiplier": self._multiplier}]
+        return [
+            {"params": [*self.module.predictor.parameters(), self.module.criterion.log_scale]},
+            {"params": list(self.module.text_encoder.parameters()), "multiplier": self._multiplier},
+        ]
 
     def _choose(self, rng: np.random.Generator) -> list[tuple[int, int, str, str]]:
         kinds = list(MIXTURE)
@@ -94,7 +128,9 @@ class AlignTask:
                 clips = [of_kind[int(rng.integers(len(of_kind)))]] if len(of_kind) else []
             else:
                 s = int(rng.choice(self._train))
-                clips = [(s, i) for i in rng.choice(self._clips.shape[1], self._per_stream if wanted == "state" else 1, replace=False)]
+                clips = [
+                    (s, i) for i in rng.choice(self._clips.shape[1], self._per_stream if wanted == "state" else 1, replace=False)
+                ]
             for s, i in clips:
                 fitting = [p for p in self._store.pairs(int(s), int(self._clips[s, i]), rng) if p[0] == wanted]
                 if fitting:
@@ -110,10 +146,16 @@ class AlignTask:
 
     def _collate(self, chosen: list[tuple[int, int, str, str]], view: int) -> dict[str, Tensor]:
         group = {t: i for i, t in enumerate(dict.fromkeys(c[3] for c in chosen))}
-        query_ids, query_mask = self._query_tokenizer.encode([c[2] for c in chosen], self._config.predictor.max_query_tokens)
-        ids, mask = self._text_tokenizer.encode(list(group), self._config.text_encoder.max_tokens)
-        return {"visual": torch.from_numpy(np.stack([self._features[view, s, i] for s, i, _, _ in chosen])),
-                "query_ids": query_ids, "query_mask": query_mask, "ids": ids, "mask": mask, "group": torch.tensor([group[c[3]] for c in chosen])}
+        query_ids, query_mask = query_tokens(self._query_tokenizer, [c[2] for c in chosen], self._config.predictor)
+        ids, mask = text_tokens(self._text_tokenizer, list(group), self._config.text_encoder)
+        return {
+            "visual": torch.from_numpy(np.stack([self._features[view, s, i] for s, i, _, _ in chosen])),
+            "query_ids": query_ids,
+            "query_mask": query_mask,
+            "ids": ids,
+            "mask": mask,
+            "group": torch.tensor([group[c[3]] for c in chosen]),
+        }
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         m, group = self.module, batch["group"]
@@ -123,20 +165,22 @@ class AlignTask:
         top1 = (group[similarity.argmax(-1)] == group).float().mean().item()
         return loss, {"top1": top1, "scale": m.criterion.log_scale.exp().item()}
 
-    def _encode(self, texts: list[str]) -> Tensor:
-        ids, mask = self._text_tokenizer.encode(texts, self._config.text_encoder.max_tokens)
+    def encode(self, texts: list[str]) -> Tensor:
+        """(B, D) of norm 1: the targets of these texts."""
+        ids, mask = text_tokens(self._text_tokenizer, texts, self._config.text_encoder)
         return F.normalize(self.module.text_encoder(ids, mask).float(), dim=-1)
 
     def predict(self, clips: list[tuple[int, int]], queries: list[str]) -> Tensor:
         """(B, D) of norm 1 from cached features."""
         visual = torch.from_numpy(np.stack([self._features[0, s, i] for s, i in clips])).float()
-        ids, mask = self._query_tokenizer.encode(queries, self._config.predictor.max_query_tokens)
+        ids, mask = query_tokens(self._query_tokenizer, queries, self._config.predictor)
         return F.normalize(self.module.predictor(visual, ids, mask).float(), dim=-1)
 
     def evaluate(self) -> dict[str, float]:
-        """On held-out streams: action among the label texts (classes equally often), state facts among their candidates, state retrieval."""
+        """On held-out streams: action among the label texts (classes equally often), state facts among their candidates, state
+        retrieval."""
         rng = np.random.default_rng(2)
-        labels = self._encode([language.action_label(k) for k in EVENTS])
+        labels = self.encode([language.action_label(k) for k in EVENTS])
         per_kind: dict[str, list[bool]] = {k: [] for k in EVENTS}
         facts: dict[str, list[bool]] = {}
         states, texts = [], []
@@ -150,18 +194,24 @@ class AlignTask:
                     per_kind[EVENTS[kind]].append(b == kind)
             stream = self._store.streams[s]
             for c in clips[::4]:
-                state = stream.state_at(ks[c[1]] / 5.0)
+                state = stream.state_at(ks[c[1]] / FPS)
                 asked = language.questions(state, stream.scene)
                 vectors = self.predict([c] * len(asked), [language.phrase_question(kind, slots) for kind, slots, _, _ in asked])
                 for v, (kind, _, answer, candidates) in zip(vectors, asked):
-                    facts.setdefault(kind, []).append(candidates[int((self._encode(list(candidates)) @ v).argmax())] == answer)
+                    facts.setdefault(kind, []).append(candidates[int((self.encode(list(candidates)) @ v).argmax())] == answer)
             picked = [clips[i] for i in rng.choice(len(clips), 3, replace=False)]
             states.append(self.predict(picked, [language.STATE_PROMPT] * 3))
-            texts += [language.state_text(stream.state_at(ks[i] / 5.0), stream.scene) for _, i in picked]
+            texts += [language.state_text(stream.state_at(ks[i] / FPS), stream.scene) for _, i in picked]
         unique = list(dict.fromkeys(texts))
-        found = (torch.cat(states) @ self._encode(unique).T).argmax(-1)
+        found = (torch.cat(states) @ self.encode(unique).T).argmax(-1)
         state_r1 = np.mean([unique[j] == t for j, t in zip(found.tolist(), texts)])
         action = float(np.mean([np.mean(v) for v in per_kind.values() if v]))
         worst = float(min(np.mean(v) for v in per_kind.values() if v))
         named = {k: float(np.mean(v)) for k, v in facts.items()}
-        return {"score": action + float(state_r1) + float(np.mean(list(named.values()))), "action": action, "worst": worst, "state_r1": float(state_r1), **named}
+        return {
+            "score": action + float(state_r1) + float(np.mean(list(named.values()))),
+            "action": action,
+            "worst": worst,
+            "state_r1": float(state_r1),
+            **named,
+        }

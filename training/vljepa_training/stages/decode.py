@@ -1,8 +1,10 @@
 """Y-Decoder: from an embedding back to its text, trained on text alone (it plays no part in the main training, paper section 2).
 
-It will have to read predicted embeddings, which miss the text's by a residual; noise of the residual's size on the text's own embedding
+It will have to read predicted embeddings, which miss the text's by a residual; noise of the residual's size on the text's own
+embedding
 teaches it to.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -11,14 +13,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..tabletop import language
+from ..tabletop.dataset import FPS
 from ..tabletop.samples import TabletopStore
+from .tokens import spoken_tokens, text_tokens
 
 
 class DecodeTask:
     """`noise`: mean length of predicted minus true embedding, both of norm 1. The Y-Encoder is frozen and given, not trained."""
 
-    def __init__(self, decoder: nn.Module, text_encoder: nn.Module, text_tokenizer, decoder_tokenizer, config, store: TabletopStore, batch: int,
-                 noise: float, seed: int = 0, held: int = 40) -> None:
+    def __init__(
+        self,
+        decoder: nn.Module,
+        text_encoder: nn.Module,
+        text_tokenizer,
+        decoder_tokenizer,
+        config,
+        store: TabletopStore,
+        batch: int,
+        noise: float,
+        seed: int = 0,
+        held: int = 40,
+    ) -> None:
         self.module = decoder
         self._encoder = text_encoder.eval().requires_grad_(False)
         self._text_tokenizer, self._tokenizer, self._config = text_tokenizer, decoder_tokenizer, config
@@ -35,10 +50,15 @@ class DecodeTask:
         while len(out) < count:
             s = int(rng.choice(streams))
             stream = self._store.streams[s]
-            k = int(rng.choice(np.flatnonzero(self._store.kinds[s] >= 0))) if rng.random() < 0.5 else int(rng.integers(self._store.length))
+            k = (
+                int(rng.choice(np.flatnonzero(self._store.kinds[s] >= 0)))
+                if rng.random() < 0.5
+                else int(rng.integers(self._store.length))
+            )
             pairs = self._store.pairs(s, k, rng)
-            # The canonical state text is what decoding aims at; paraphrases of lamp and drawer would only make the decoder hesitate.
-            pairs[0] = ("state", pairs[0][1], language.state_text(stream.state_at(k / 5.0), stream.scene))
+            # The canonical state text is what decoding aims at; paraphrases of lamp and drawer would only make the decoder
+            # hesitate.
+            pairs[0] = ("state", pairs[0][1], language.state_text(stream.state_at(k / FPS), stream.scene))
             captions = [p for p in pairs if p[0] == "caption"]
             draw = rng.random()
             chosen = pairs[0] if draw < 0.5 else captions[0] if captions and draw < 0.8 else pairs[int(rng.integers(len(pairs)))]
@@ -50,8 +70,8 @@ class DecodeTask:
         return self._collate(self._texts(self._train, self._batch, rng), rng)
 
     def _collate(self, texts: list[str], rng: np.random.Generator) -> dict[str, Tensor]:
-        ids, mask = self._text_tokenizer.encode(texts, self._config.text_encoder.max_tokens)
-        out, out_mask = self._tokenizer.encode(texts, self._config.text_decoder.max_tokens, bos=True, eos=True)
+        ids, mask = text_tokens(self._text_tokenizer, texts, self._config.text_encoder)
+        out, out_mask = spoken_tokens(self._tokenizer, texts, self._config.text_decoder)
         scale = rng.uniform(0, 1.5, (len(texts), 1)) * self._noise
         noise = rng.standard_normal((len(texts), self._config.dim)) / self._config.dim**0.5 * scale
         return {"ids": ids, "mask": mask, "out": out, "out_mask": out_mask, "noise": torch.from_numpy(noise.astype(np.float32))}
@@ -70,7 +90,7 @@ class DecodeTask:
         """Share of held-out texts that come back word for word, from their own embedding and from one with noise."""
         rng = np.random.default_rng(3)
         texts = self._texts(self._held, 120, rng)
-        ids, mask = self._text_tokenizer.encode(texts, self._config.text_encoder.max_tokens)
+        ids, mask = text_tokens(self._text_tokenizer, texts, self._config.text_encoder)
         vectors = F.normalize(self._encoder(ids, mask).float(), dim=-1)
         noise = torch.from_numpy(rng.standard_normal(vectors.shape).astype(np.float32)) / self._config.dim**0.5 * self._noise
         figures = {}

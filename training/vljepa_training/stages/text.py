@@ -1,19 +1,24 @@
 """Y-Encoder of the tabletop size: paraphrases together, opposites apart, before any picture is seen.
 
-The paper starts from EmbeddingGemma; a small encoder from scratch needs its own start. Texts of one meaning are positives of a bidirectional
+The paper starts from EmbeddingGemma; a small encoder from scratch needs its own start. Texts of one meaning are positives of a
+bidirectional
 InfoNCE; a batch holds the same scene in neighbouring states, so that texts that differ in one fact are its negatives.
 """
+
 from __future__ import annotations
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vljepa_ros.model import TextEncoderConfig
+
 from ..losses import InfoNCE
 from ..tabletop import language
 from ..tabletop.dataset import FPS, training_stream
 from ..tabletop.samples import WINDOW_S
 from ..tabletop.state import CHANGING, EVENTS
+from .tokens import text_tokens
 
 
 class TextModule(nn.Module):
@@ -26,9 +31,18 @@ class TextModule(nn.Module):
 class TextTask:
     """`seeds`: whose streams the texts come from; the last `held` are for evaluation."""
 
-    def __init__(self, text_encoder: nn.Module, tokenizer, seeds: range, batch: int, seed: int = 0, held: int = 60, max_tokens: int = 96) -> None:
+    def __init__(
+        self,
+        text_encoder: nn.Module,
+        tokenizer,
+        seeds: range,
+        config: TextEncoderConfig,
+        batch: int,
+        seed: int = 0,
+        held: int = 60,
+    ) -> None:
         self.module = TextModule(text_encoder)
-        self._tokenizer, self._batch, self._seed, self._max_tokens = tokenizer, batch, seed, max_tokens
+        self._tokenizer, self._config, self._batch, self._seed = tokenizer, config, batch, seed
         self._train = [training_stream(s) for s in seeds[:-held]]
         self._held = [training_stream(s) for s in seeds[-held:]]
 
@@ -41,7 +55,13 @@ class TextTask:
         times = [t for t, _ in stream.script.states]
         for t in rng.permutation(times)[:4]:
             state = stream.state_at(float(t))
-            out.append((language.state_text(state, scene), language.state_text(state, scene, rng), language.state_text(state, scene, rng)))
+            out.append(
+                (
+                    language.state_text(state, scene),
+                    language.state_text(state, scene, rng),
+                    language.state_text(state, scene, rng),
+                )
+            )
             answers = [a for _, _, a, _ in language.questions(state, scene)]
             answer = answers[int(rng.integers(len(answers)))]
             out.append((answer, answer, answer))
@@ -62,7 +82,7 @@ class TextTask:
 
     def _collate(self, pairs: list[tuple[str, str, str]]) -> dict[str, Tensor]:
         group = {meaning: i for i, meaning in enumerate(dict.fromkeys(p[0] for p in pairs))}
-        ids, mask = self._tokenizer.encode([p[1] for p in pairs] + [p[2] for p in pairs], self._max_tokens)
+        ids, mask = text_tokens(self._tokenizer, [p[1] for p in pairs] + [p[2] for p in pairs], self._config)
         return {"ids": ids, "mask": mask, "group": torch.tensor([group[p[0]] for p in pairs])}
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
@@ -71,7 +91,8 @@ class TextTask:
         return loss, {"top1": _top1(similarity, batch["group"]), "scale": self.module.criterion.log_scale.exp().item()}
 
     def evaluate(self) -> dict[str, float]:
-        """Share of held-out texts whose paraphrase is nearer than any other of 300, and the gap between paraphrases and neighbours."""
+        """Share of held-out texts whose paraphrase is nearer than any other of 300, and the gap between paraphrases and
+        neighbours."""
         rng = np.random.default_rng(1)
         pairs = [p for s in self._held for p in self._pairs(s, rng)][:300]
         batch = self._collate(pairs)
@@ -79,7 +100,11 @@ class TextTask:
         _, similarity = self.module.criterion(one, other, batch["group"])
         same = batch["group"][:, None] == batch["group"][None]
         hardest = similarity.masked_fill(same, -1).amax(1)
-        figures = {"top1": _top1(similarity, batch["group"]), "paraphrase": similarity.diagonal().mean().item(), "hardest_other": hardest.mean().item()}
+        figures = {
+            "top1": _top1(similarity, batch["group"]),
+            "paraphrase": similarity.diagonal().mean().item(),
+            "hardest_other": hardest.mean().item(),
+        }
         return {"score": figures["top1"] + figures["paraphrase"] - figures["hardest_other"], **figures}
 
 
@@ -95,7 +120,7 @@ def corpus(seeds: range) -> list[str]:
         s = training_stream(seed)
         for t, state in s.script.states:
             texts.add(language.state_text(state, s.scene, rng))
-            for kind, slots, answer, candidates in language.questions(state, s.scene):
+            for kind, slots, answer, _ in language.questions(state, s.scene):
                 texts.update((answer, language.phrase_question(kind, slots, rng)))
             event = s.event_at(t + 1 / FPS, WINDOW_S)
             if event is not None:

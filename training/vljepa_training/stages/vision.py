@@ -1,9 +1,12 @@
 """X-Encoder of the tabletop size: trained to tell what every token shows, then frozen.
 
-V-JEPA 2 needs a million hours of video to learn what its tokens mean; in a simulated world the answer is known. Every token predicts
-what covers its patch (colours, shapes, gripper, tray, lamp), which of it is held or lies, and how it moves in space; the mean over tokens
+V-JEPA 2 needs a million hours of video to learn what its tokens mean; in a simulated world the answer is known. Every token
+predicts
+what covers its patch (colours, shapes, gripper, tray, lamp), which of it is held or lies, and how it moves in space; the mean
+over tokens
 predicts the action and the state of lamp, drawer and gripper. The heads are thrown away.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -29,7 +32,8 @@ class VisionHeads(nn.Module):
 
 
 class VisionTask:
-    """Batches are random clips, half of them at an event's completion; `held` streams are the last of the store and never trained on."""
+    """Batches are random clips, half of them at an event's completion; `held` streams are the last of the store and never
+    trained on."""
 
     def __init__(self, encoder: VisionEncoder, config, store: TabletopStore, batch: int, seed: int = 0, held: int = 40) -> None:
         self.module = VisionHeads(encoder, config.vision.hidden_size)
@@ -73,8 +77,8 @@ class VisionTask:
         cover = F.binary_cross_entropy_with_logits(tokens[..., :COVER], target[..., :COVER])
         motion = F.mse_loss(tokens[..., COVER:], target[..., COVER:])
         facts = batch["facts"]
-        action = F.cross_entropy(pooled[:, :len(EVENTS)], facts[:, 0], ignore_index=-1)
-        state = F.binary_cross_entropy_with_logits(pooled[:, len(EVENTS):], facts[:, 1:].float())
+        action = F.cross_entropy(pooled[:, : len(EVENTS)], facts[:, 0], ignore_index=-1)
+        state = F.binary_cross_entropy_with_logits(pooled[:, len(EVENTS) :], facts[:, 1:].float())
         loss = 10 * cover + 20 * motion + 0.5 * action + state
         return loss, {"cover": cover.item(), "motion": motion.item(), "action": action.item(), "state": state.item()}
 
@@ -82,12 +86,15 @@ class VisionTask:
         rng = np.random.default_rng(1)
         right = {"action": [], "lamp": [], "drawer": [], "held": [], "cover_r2": [], "motion_r2": []}
         for s in self._held:
-            ks = sorted(rng.choice(np.arange(7, self._store.length), 10, replace=False).tolist() + list(np.flatnonzero(self._store.kinds[s] >= 0)[::6]))
+            ks = sorted(
+                rng.choice(np.arange(7, self._store.length), 10, replace=False).tolist()
+                + list(np.flatnonzero(self._store.kinds[s] >= 0)[::6])
+            )
             batch = self._collate([(int(s), int(k)) for k in ks], None)
             tokens, pooled = self._outputs(batch["frames"])
             facts, target = batch["facts"], batch["tokens"].flatten(1, 3)
             known = facts[:, 0] >= 0
-            right["action"] += (pooled[:, :len(EVENTS)].argmax(-1) == facts[:, 0])[known].tolist()
+            right["action"] += (pooled[:, : len(EVENTS)].argmax(-1) == facts[:, 0])[known].tolist()
             for j, name in enumerate(("lamp", "drawer", "held")):
                 right[name] += ((pooled[:, len(EVENTS) + j] > 0) == facts[:, 1 + j].bool()).tolist()
             predicted = torch.cat([tokens[..., :COVER].sigmoid(), tokens[..., COVER:]], -1)

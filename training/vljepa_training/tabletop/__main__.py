@@ -1,4 +1,5 @@
 """`python -m vljepa_training.tabletop bag ...`: the world's tools from the command line."""
+
 from __future__ import annotations
 
 import argparse

@@ -7,6 +7,7 @@
 Stamps begin at a fixed moment, so the same seed gives the same bytes of every message. Needs no ROS: `rosbags` writes mcap and
 sqlite3.
 """
+
 from __future__ import annotations
 
 import json

@@ -1,8 +1,11 @@
 """Rendered training streams on disk: frames at the clip rate and, per token, what covers it.
 
-A stream is remade from its seed in a millisecond; only what costs time is stored. `frames.npy` is uint8 (T, S, S, 3), `cover.npy` uint8
-(T, S/16, S/16, 8): the share (of 255) of a patch that each segment class of `render` covers. Resumable: a stream that is there is kept.
+A stream is remade from its seed in a millisecond; only what costs time is stored. `frames.npy` is uint8 (T, S, S, 3),
+`cover.npy` uint8
+(T, S/16, S/16, 8): the share (of 255) of a patch that each segment class of `render` covers. Resumable: a stream that is there
+is kept.
 """
+
 from __future__ import annotations
 
 import os
@@ -42,7 +45,11 @@ def render_stream(folder: Path, seed: int, split: str = "train") -> None:
             big = renderer.image(stream.script, k / FPS).astype(np.uint16)
             frames[k] = (big.reshape(SIZE, 2, SIZE, 2, 3).sum((1, 3)) + 2) // 4
             classes = renderer.segments()[::2, ::2]
-            blocks = classes.reshape(SIZE // PATCH, PATCH, SIZE // PATCH, PATCH).swapaxes(1, 2).reshape(SIZE // PATCH, SIZE // PATCH, -1)
+            blocks = (
+                classes.reshape(SIZE // PATCH, PATCH, SIZE // PATCH, PATCH)
+                .swapaxes(1, 2)
+                .reshape(SIZE // PATCH, SIZE // PATCH, -1)
+            )
             cover[k] = [[np.bincount(b, minlength=CLASSES)[:CLASSES] * 255 // PATCH**2 for b in row] for row in blocks]
     beside = folder / f".{target.name}.{os.getpid()}"
     beside.mkdir(parents=True)

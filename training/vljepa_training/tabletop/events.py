@@ -1,7 +1,9 @@
 """Events as keyframes: what the gripper does, and what moves with it. No physics: the script is the truth.
 
-An event is a list of phases; the last phase before the retreat ends at the event's completion. Knows nothing of pictures or words.
+An event is a list of phases; the last phase before the retreat ends at the event's completion. Knows nothing of pictures or
+words.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
@@ -20,7 +22,8 @@ HANDLE = np.array([CABINET_POS[0], CABINET_POS[1] - TRAY_HALF[1] - 0.022, 0.06])
 
 @dataclass
 class Phase:
-    """What changes within `seconds`: targets of the gripper's tip, its fingers, of objects (x, y, z, tilt), of the tray's extension."""
+    """What changes within `seconds`: targets of the gripper's tip, its fingers, of objects (x, y, z, tilt), of the tray's
+    extension."""
 
     seconds: float
     tip: np.ndarray | None = None
@@ -48,7 +51,8 @@ class Script:
         self.yaw = rng.uniform(0, np.pi, len(scene.objects))
         self.free_from = 0.0  # the gripper is at rest from here on
 
-    # --- what can happen ---------------------------------------------------------------------------------------------------------
+    # --- what can happen
+    # ---------------------------------------------------------------------------------------------------------
 
     def options(self, kind: str) -> list[dict]:
         """All ways in which `kind` can happen now, as keyword arguments of its event."""
@@ -72,10 +76,17 @@ class Script:
         if kind in ("push_left", "push_right"):
             step = -1 if kind == "push_left" else 1
             goals = {i: (s.objects[i].slot[0] + step, s.objects[i].slot[1]) for i in movable if s.objects[i].slot}
-            return [{"object": i, "slot": g} for i, g in goals.items() if g in self._jitter and all(o.slot != g for o in s.objects)]
+            return [
+                {"object": i, "slot": g} for i, g in goals.items() if g in self._jitter and all(o.slot != g for o in s.objects)
+            ]
         if kind == "knock_over":
             return [{"object": i} for i in movable if s.objects[i].slot and self.scene.objects[i].shape in ("cylinder", "cone")]
-        possible = {"open_drawer": not s.drawer_open, "close_drawer": s.drawer_open, "switch_on": not s.lamp_on, "switch_off": s.lamp_on}
+        possible = {
+            "open_drawer": not s.drawer_open,
+            "close_drawer": s.drawer_open,
+            "switch_on": not s.lamp_on,
+            "switch_off": s.lamp_on,
+        }
         return [{}] if possible.get(kind, False) else []
 
     def do(self, kind: str, completes_at: float, **choice) -> Event:
@@ -116,7 +127,8 @@ class Script:
         for i, pose in phase.objects.items():
             self.objects[i].move(t0, t0 + (t1 - t0) * phase.ease_object, pose)
 
-    # --- places ------------------------------------------------------------------------------------------------------------------
+    # --- places
+    # ------------------------------------------------------------------------------------------------------------------
 
     def _rest(self) -> np.ndarray:
         return self._rng.uniform([-0.2, 0.0, 0.24], [0.2, 0.16, 0.34])
@@ -149,7 +161,8 @@ class Script:
         self._last_tip = tip
         return self._leave()
 
-    # --- the events: (phases, facts for the Event, state afterwards, retreat) ----------------------------------------------------
+    # --- the events: (phases, facts for the Event, state afterwards, retreat)
+    # ----------------------------------------------------
 
     def _push(self, object: int, slot: tuple[int, int], side: int):
         here, there = self.objects[object].last, self._on_table(object, slot)
@@ -169,21 +182,28 @@ class Script:
     def _pick(self, object: int):
         here = self.objects[object].last[:3]
         up = np.array([here[0], here[1], CARRY_Z + 0.02])
-        phases = [*self._go_to(here, 0.8, self._grip(object) + 0.03), Phase(0.15, fingers=self._grip(object)),
-                  Phase(0.5, tip=up, objects={object: self._carried(object, up)})]
+        phases = [
+            *self._go_to(here, 0.8, self._grip(object) + 0.03),
+            Phase(0.15, fingers=self._grip(object)),
+            Phase(0.5, tip=up, objects={object: self._carried(object, up)}),
+        ]
         rest = self._rest()
         retreat = [Phase(0.4, tip=rest, objects={object: self._carried(object, rest)})]
         return phases, {"object": object}, self._with(object, held=True), retreat
 
     def _release(self, object: int, goal: np.ndarray, facts: dict, state: WorldState):
         over = np.array([goal[0], goal[1], CARRY_Z + 0.02])
-        phases = [Phase(0.6, tip=over, objects={object: self._carried(object, over)}),
-                  Phase(0.5, tip=goal, objects={object: np.array([*goal, 0.0])}),
-                  Phase(0.2, fingers=self._grip(object) + 0.03)]
+        phases = [
+            Phase(0.6, tip=over, objects={object: self._carried(object, over)}),
+            Phase(0.5, tip=goal, objects={object: np.array([*goal, 0.0])}),
+            Phase(0.2, fingers=self._grip(object) + 0.03),
+        ]
         return phases, facts, state, self._lift_and_leave(goal)
 
     def _place(self, object: int, slot: tuple[int, int]):
-        return self._release(object, self._on_table(object, slot), {"object": object, "column": slot[0]}, self._with(object, slot=slot))
+        return self._release(
+            object, self._on_table(object, slot), {"object": object, "column": slot[0]}, self._with(object, slot=slot)
+        )
 
     def _put_in_drawer(self, object: int):
         used = {round(float(self.objects[i].last[0]), 3) for i, o in enumerate(self.state.objects) if o.in_drawer}
@@ -200,8 +220,10 @@ class Script:
     def _drop(self, object: int, slot: tuple[int, int]):
         goal = self._on_table(object, slot)
         over = np.array([goal[0], goal[1], CARRY_Z + 0.02])
-        phases = [Phase(0.6, tip=over, objects={object: self._carried(object, over)}),
-                  Phase(0.35, fingers=self._grip(object) + 0.04, objects={object: np.array([*goal, 0.0])}, ease_object=0.9)]
+        phases = [
+            Phase(0.6, tip=over, objects={object: self._carried(object, over)}),
+            Phase(0.35, fingers=self._grip(object) + 0.04, objects={object: np.array([*goal, 0.0])}, ease_object=0.9),
+        ]
         retreat = [Phase(0.4, tip=self._rest())]
         return phases, {"object": object, "column": slot[0]}, self._with(object, slot=slot), retreat
 
@@ -212,7 +234,12 @@ class Script:
         end = np.array([here[0] + side * 0.05, here[1], spec.height * 0.75])
         fallen = np.array([here[0] + side * 0.05, here[1], spec.radius, side * np.pi / 2])
         phases = [*self._go_to(start, 0.8, CLOSED), Phase(0.5, tip=end, objects={object: fallen})]
-        return phases, {"object": object}, self._with(object, slot=self.state.objects[object].slot, lying=True), self._lift_and_leave(end)
+        return (
+            phases,
+            {"object": object},
+            self._with(object, slot=self.state.objects[object].slot, lying=True),
+            self._lift_and_leave(end),
+        )
 
     def _drawer(self, opening: bool):
         here, there = self._handle(not opening), self._handle(opening)

@@ -1,4 +1,5 @@
 """Keyframed motion: a value that moves between knots with an ease in and out. Knows nothing of what it moves."""
+
 from __future__ import annotations
 
 from bisect import bisect_right

@@ -1,4 +1,5 @@
 """Pictures of a script at a time, by MuJoCo's offscreen renderer. The only file here that needs a GL library."""
+
 from __future__ import annotations
 
 import os
@@ -17,13 +18,14 @@ BACKGROUND, GRIPPER, TRAY, LAMP, OBJECT = 0, 1, 2, 3, 4
 
 
 def can_render() -> str:
-    """"" where rendering works, else why not, in one line."""
+    """ "" where rendering works, else why not, in one line."""
     try:
         gl = mujoco.GLContext(16, 16)
         gl.make_current()
         gl.free()
     except Exception as error:  # the GL stacks raise whatever they like
-        return f"MuJoCo cannot render (MUJOCO_GL={os.environ['MUJOCO_GL']}): {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"MuJoCo cannot render (MUJOCO_GL={os.environ['MUJOCO_GL']}): {reason}"
     return ""
 
 
@@ -39,10 +41,16 @@ class Renderer:
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_SKYBOX):
             flags[flag] = 0
         self._camera_pos = self._model.cam_pos[0].copy()
-        self._mocap = {self._model.body(b).name: self._model.body_mocapid[b] for b in range(self._model.nbody) if self._model.body_mocapid[b] >= 0}
+        self._mocap = {
+            self._model.body(b).name: self._model.body_mocapid[b]
+            for b in range(self._model.nbody)
+            if self._model.body_mocapid[b] >= 0
+        }
         self._lamp = self._model.light("lamp").id
         self._bulb, self._halo = self._model.material("bulb").id, self._model.material("halo").id
-        self._class_of_geom = np.array([self._segment_class(self._model.geom(g).name) for g in range(self._model.ngeom)] + [BACKGROUND], np.uint8)
+        self._class_of_geom = np.array(
+            [self._segment_class(self._model.geom(g).name) for g in range(self._model.ngeom)] + [BACKGROUND], np.uint8
+        )
         # A mesh is re-centred on its centre of mass by the compiler: the cone's poses are given for half its height.
         self._offset = {i: self._model.geom(f"object{i}").pos.copy() for i in range(len(scene.objects))}
 
@@ -55,7 +63,7 @@ class Renderer:
     @staticmethod
     def _segment_class(name: str) -> int:
         if name.startswith("object"):
-            return OBJECT + int(name[len("object"):])
+            return OBJECT + int(name[len("object") :])
         prefix = name.split("_")[0]
         return {"palm": GRIPPER, "wrist": GRIPPER, "finger": GRIPPER, "tray": TRAY, "lamp": LAMP}.get(prefix, BACKGROUND)
 

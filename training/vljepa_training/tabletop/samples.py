@@ -1,8 +1,10 @@
 """Clips of rendered training streams, with everything the simulator knows about them.
 
-A clip is (stream, k): the frames up to index k at the clip period. Augmentation is the sensor's: gain, colour cast, noise, a pixel of shake.
+A clip is (stream, k): the frames up to index k at the clip period. Augmentation is the sensor's: gain, colour cast, noise, a
+pixel of shake.
 Knows nothing of losses or the network.
 """
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -31,7 +33,10 @@ class TabletopStore:
         self.frames = frames
         self.paths = [p for s in seeds if (p := folder / f"{split}_{s:06d}").exists()]
         if not self.paths:
-            raise FileNotFoundError(f"no rendered {split} streams of seeds {seeds.start}..{seeds.stop} in {folder}: run `python -m vljepa_training.tabletop render` first")
+            raise FileNotFoundError(
+                f"no rendered {split} streams of seeds {seeds.start}..{seeds.stop} in {folder}; "
+                "`python -m vljepa_training.train tabletop` renders them"
+            )
         self.streams = [training_stream(int(p.name.split("_")[-1]), split) for p in self.paths]
         self._pixels = [np.load(p / "frames.npy", mmap_mode="r") for p in self.paths]
         self._cover = [np.load(p / "cover.npy", mmap_mode="r") for p in self.paths]
@@ -86,7 +91,10 @@ class TabletopStore:
         if event is not None:
             out.append(("action", language.phrase_question("action", {}, rng), language.action_label(event.kind, rng)))
             out.append(("caption", language.phrase_question("caption", {}, rng), language.caption(event, s.scene, rng)))
-        out += [(kind, language.phrase_question(kind, slots, rng), answer) for kind, slots, answer, _ in language.questions(state, s.scene)]
+        out += [
+            (kind, language.phrase_question(kind, slots, rng), answer)
+            for kind, slots, answer, _ in language.questions(state, s.scene)
+        ]
         return out
 
 
@@ -95,7 +103,7 @@ def augment(frames_THWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     gain = rng.uniform(0.8, 1.2) * rng.uniform(0.96, 1.04, 3)
     out = frames_THWC * gain.astype(np.float32)
     start = int(rng.integers(len(_NOISE) - out.size))
-    out += _NOISE[start:start + out.size].reshape(out.shape) * np.float32(rng.uniform(0, 3))
+    out += _NOISE[start : start + out.size].reshape(out.shape) * np.float32(rng.uniform(0, 3))
     if rng.random() < 0.3:
         dy, dx = rng.integers(-3, 4, 2)
         out = np.roll(out, (dy, dx), (1, 2))

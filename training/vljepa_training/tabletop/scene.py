@@ -1,8 +1,10 @@
 """What stands on the table and how it is seen: one random scene as a dataclass, and its MJCF.
 
-World frame: x to the camera's right, y away from the camera, z up, metres; the table top is z = 0. Left and right are therefore the
+World frame: x to the camera's right, y away from the camera, z up, metres; the table top is z = 0. Left and right are therefore
+the
 camera's own. Knows nothing of events or time.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -11,8 +13,12 @@ import numpy as np
 
 SHAPES = ("cube", "ball", "cylinder", "cone")
 COLOURS = {
-    "red": (0.85, 0.10, 0.10), "green": (0.10, 0.60, 0.15), "blue": (0.10, 0.25, 0.85),
-    "yellow": (0.95, 0.85, 0.10), "purple": (0.55, 0.15, 0.65), "white": (0.95, 0.95, 0.95),
+    "red": (0.85, 0.10, 0.10),
+    "green": (0.10, 0.60, 0.15),
+    "blue": (0.10, 0.25, 0.85),
+    "yellow": (0.95, 0.85, 0.10),
+    "purple": (0.55, 0.15, 0.65),
+    "white": (0.95, 0.95, 0.95),
 }
 HELD_OUT_PAIRS = (("red", "cylinder"), ("blue", "cone"), ("yellow", "cube"))  # never rendered for training
 
@@ -61,7 +67,8 @@ class Scene:
 
 
 def sample_scene(rng: np.random.Generator, split: str = "train") -> Scene:
-    """Draw a scene. `split`: "train" and "eval" draw familiar colour-shape pairs, "heldout_pairs" puts at least one unseen pair on the
+    """Draw a scene. `split`: "train" and "eval" draw familiar colour-shape pairs, "heldout_pairs" puts at least one unseen pair
+    on the
     table, "heldout_camera" looks from angles outside the training range, "heldout_texture" uses table colours outside it."""
     familiar = [(c, s) for c in COLOURS for s in SHAPES if (c, s) not in HELD_OUT_PAIRS]
     count = int(rng.integers(2, 5))
@@ -127,7 +134,8 @@ def _geom(spec: ObjectSpec, i: int) -> str:
 
 
 def _cone_mesh(spec: ObjectSpec, i: int) -> str:
-    # Centred at half height, unlike a mesh's centre of mass: `inertia="shell"` would move it again, so the origin is set by refpos.
+    # Centred at half height, unlike a mesh's centre of mass: `inertia="shell"` would move it again, so the origin is set by
+    # refpos.
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     ring = [(spec.radius * np.cos(a), spec.radius * np.sin(a), -spec.height / 2) for a in angles]
     points = " ".join(f"{x:.5f} {y:.5f} {z:.5f}" for x, y, z in (*ring, (0.0, 0.0, spec.height / 2)))
@@ -155,7 +163,8 @@ def build_mjcf(scene: Scene, width: int, height: int) -> str:
     <headlight ambient="{scene.ambient} {scene.ambient} {scene.ambient}" diffuse="0.15 0.15 0.15" specular="0 0 0"/>
   </visual>
   <asset>
-    <texture name="table" type="2d" builtin="{tex}" width="128" height="128" rgb1="{_rgba(scene.table_rgb[0])[:-7]}" rgb2="{_rgba(scene.table_rgb[1])[:-7]}"/>
+    <texture name="table" type="2d" builtin="{tex}" width="128" height="128" rgb1="{_rgba(scene.table_rgb[0])[:-7]}"
+      rgb2="{_rgba(scene.table_rgb[1])[:-7]}"/>
     <material name="table" texture="table" texrepeat="5 5" specular="0" shininess="0"/>
     <material name="bulb" rgba="0.25 0.25 0.27 1" emission="0" specular="0"/>
     <material name="halo" rgba="1 0.9 0.5 0" emission="1" specular="0"/>
@@ -163,8 +172,10 @@ def build_mjcf(scene: Scene, width: int, height: int) -> str:
   </asset>
   <worldbody>
     {_camera(scene)}
-    <light name="room" directional="true" dir="{direction}" castshadow="false" diffuse="{scene.light_level} {scene.light_level} {scene.light_level}" specular="0.1 0.1 0.1"/>
-    <light name="lamp" pos="{lx} {ly - 0.02} 0.26" dir="0.25 -0.45 -1" castshadow="false" cutoff="75" exponent="2" diffuse="0.8 0.7 0.35" specular="0 0 0" active="false"/>
+    <light name="room" directional="true" dir="{direction}" castshadow="false"
+      diffuse="{scene.light_level} {scene.light_level} {scene.light_level}" specular="0.1 0.1 0.1"/>
+    <light name="lamp" pos="{lx} {ly - 0.02} 0.26" dir="0.25 -0.45 -1" castshadow="false" cutoff="75" exponent="2"
+      diffuse="0.8 0.7 0.35" specular="0 0 0" active="false"/>
     <geom name="table" type="box" pos="0 0.05 -0.02" size="0.6 0.48 0.02" material="table"/>
     <geom name="wall" type="box" pos="0 0.75 0.2" size="2 0.02 1.5" rgba="{_rgba(scene.wall_rgb)}"/>
     <geom name="floor" type="box" pos="0 0 -0.6" size="2 2 0.02" rgba="{_rgba(tuple(np.array(scene.wall_rgb) * 0.6))}"/>
@@ -177,7 +188,8 @@ def build_mjcf(scene: Scene, width: int, height: int) -> str:
       <geom name="tray_left" type="box" pos="{-tx} 0 {tz}" size="0.006 {ty} {tz}" rgba="{wood}"/>
       <geom name="tray_right" type="box" pos="{tx} 0 {tz}" size="0.006 {ty} {tz}" rgba="{wood}"/>
       <geom name="tray_front" type="box" pos="0 {-ty} {hz - 0.01}" size="{hx - 0.006} 0.008 {hz - 0.012}" rgba="{front}"/>
-      <geom name="tray_handle" type="capsule" fromto="-0.04 {-ty - 0.022} {hz} 0.04 {-ty - 0.022} {hz}" size="0.011" rgba="{metal}"/>
+      <geom name="tray_handle" type="capsule" fromto="-0.04 {-ty - 0.022} {hz} 0.04 {-ty - 0.022} {hz}" size="0.011"
+        rgba="{metal}"/>
     </body>
     <geom name="lamp_base" type="cylinder" pos="{lx} {ly} 0.015" size="0.07 0.015" rgba="0.2 0.2 0.22 1"/>
     <geom name="lamp_arm" type="box" pos="{(lx + bx) / 2} {(ly + by) / 2} 0.02" size="0.06 0.02 0.01" rgba="0.2 0.2 0.22 1"/>
@@ -190,7 +202,9 @@ def build_mjcf(scene: Scene, width: int, height: int) -> str:
       <geom name="palm" type="box" pos="0 0 0.115" size="0.07 0.03 0.02" rgba="{metal}"/>
       <geom name="wrist" type="cylinder" fromto="0 0 0.13 0 0 0.75" size="0.028" rgba="{metal}"/>
     </body>
-    <body name="finger_left" mocap="true"><geom name="finger_left" type="box" pos="0 0 0.05" size="0.009 0.02 0.055" rgba="{metal}"/></body>
-    <body name="finger_right" mocap="true"><geom name="finger_right" type="box" pos="0 0 0.05" size="0.009 0.02 0.055" rgba="{metal}"/></body>
+    <body name="finger_left" mocap="true"><geom name="finger_left" type="box" pos="0 0 0.05" size="0.009 0.02 0.055"
+      rgba="{metal}"/></body>
+    <body name="finger_right" mocap="true"><geom name="finger_right" type="box" pos="0 0 0.05" size="0.009 0.02 0.055"
+      rgba="{metal}"/></body>
   </worldbody>
 </mujoco>"""

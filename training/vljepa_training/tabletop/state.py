@@ -1,11 +1,24 @@
 """What is true of the table at one moment, in words' terms, and what an event is. Knows nothing of motion or pictures."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 EVENTS = (
-    "push_left", "push_right", "pick", "place", "put_in_drawer", "open_drawer", "close_drawer",
-    "switch_on", "switch_off", "stack", "knock_over", "drop", "wander", "nothing",
+    "push_left",
+    "push_right",
+    "pick",
+    "place",
+    "put_in_drawer",
+    "open_drawer",
+    "close_drawer",
+    "switch_on",
+    "switch_off",
+    "stack",
+    "knock_over",
+    "drop",
+    "wander",
+    "nothing",
 )
 CHANGING = EVENTS[:12]  # those that leave the world in another state: their completion is a boundary
 COLUMNS = ("left", "middle", "right")

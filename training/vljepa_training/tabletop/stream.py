@@ -2,6 +2,7 @@
 
 Seeded: the same arguments give the same frames. Only `frames` needs MuJoCo and a way to render.
 """
+
 from __future__ import annotations
 
 from collections import Counter
@@ -14,7 +15,6 @@ from . import language
 from .events import Script
 from .scene import sample_scene
 from .state import CHANGING, EVENTS, Event, WorldState
-
 
 # Events that need a held object are rare because one must be picked up first; these weights bring all kinds near one frequency.
 _WEIGHT = {"pick": 3.0, "put_in_drawer": 3.0, "stack": 2.0, "place": 0.7, "drop": 0.7}
@@ -32,7 +32,8 @@ class Segment:
 
 @dataclass(frozen=True)
 class Sensor:
-    """What the camera adds: read-out noise (grey levels), shake (metres of the camera), slow exposure drift (relative), one gain."""
+    """What the camera adds: read-out noise (grey levels), shake (metres of the camera), slow exposure drift (relative), one
+    gain."""
 
     noise: float = 2.0
     shake: float = 0.0
@@ -43,8 +44,16 @@ class Sensor:
 class Stream:
     """`gap_s`: range of the time between two boundaries. `split` as in `sample_scene`. `events=False`: a still scene."""
 
-    def __init__(self, seed: int, seconds: float, gap_s: tuple[float, float] = (2.0, 10.0), split: str = "eval",
-                 events: bool = True, sensor: Sensor | None = None, wander: float = 0.35) -> None:
+    def __init__(
+        self,
+        seed: int,
+        seconds: float,
+        gap_s: tuple[float, float] = (2.0, 10.0),
+        split: str = "eval",
+        events: bool = True,
+        sensor: Sensor | None = None,
+        wander: float = 0.35,
+    ) -> None:
         if seconds <= 0:
             raise ValueError(f"seconds must be positive, got {seconds}")
         # The split is part of the seed: a stream of training and one of evaluation never share their randomness.
@@ -81,13 +90,20 @@ class Stream:
         s = self.script
         first = Segment(0.0, "start", "The stream begins.", language.state_text(s.states[0][1], self.scene))
         changes = [e for e in s.events if e.kind in CHANGING]
-        return [first, *(Segment(e.end, e.kind, language.caption(e, self.scene), language.state_text(s.state_at(e.end), self.scene)) for e in changes)]
+        return [
+            first,
+            *(
+                Segment(e.end, e.kind, language.caption(e, self.scene), language.state_text(s.state_at(e.end), self.scene))
+                for e in changes
+            ),
+        ]
 
     def state_at(self, t: float) -> WorldState:
         return self.script.state_at(t)
 
     def event_at(self, t: float, window: float) -> Event | None:
-        """What a clip of `window` seconds that ends at t shows: the event that completed in its last 0.7 s, `nothing` where all stood
+        """What a clip of `window` seconds that ends at t shows: the event that completed in its last 0.7 s, `nothing` where all
+        stood
         still, a `wander` that fills most of it, and None where no single answer is right."""
         inside = [e for e in self.events if e.start < t and e.rest > t - window]
         if not inside:
