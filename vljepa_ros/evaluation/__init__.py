@@ -1,2 +1,4 @@
-"""How well a stream was understood: boundary metrics, their baselines, and recorded frames through the streaming code. Knows no
-rclpy."""
+"""How well a stream was understood: boundary metrics, their baselines, and recorded frames through the streaming code.
+
+Knows no rclpy.
+"""

@@ -142,8 +142,9 @@ def crossings(scores: np.ndarray, stamps_s: np.ndarray, threshold: float, min_ga
 def _best_grid(
     streams: Sequence[tuple[np.ndarray, float]], tolerance_s: float, spacings: np.ndarray, phases: np.ndarray
 ) -> Uniform:
-    """Match all grids at once: each true boundary, in order, takes the earliest point that is free and near enough, which is
-    optimal."""
+    """Match all grids at once: each true boundary, in order, takes the earliest point that is free and near
+    enough, which is optimal.
+    """
     matched, points, true = np.zeros(len(phases)), np.zeros(len(phases)), 0
     for truth, duration_s in streams:
         last = np.full(len(phases), -1.0)  # index of the last point taken

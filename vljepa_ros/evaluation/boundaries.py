@@ -15,8 +15,7 @@ SLACK_S = 1e-9  # stamps are integer nanoseconds: a distance of exactly the tole
 
 @dataclass(frozen=True)
 class BoundaryScore:
-    """How well detected boundaries match the true ones. Without any of both, all three are 1: nothing was to be found, nothing
-    was."""
+    """How well detected boundaries match the true ones. Without any of either, all three are 1."""
 
     matched: int
     detected: int

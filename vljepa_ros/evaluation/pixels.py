@@ -15,8 +15,7 @@ class PixelDifference:
         self._last: np.ndarray | None = None
 
     def update(self, image_HWC: np.ndarray) -> float:
-        """Grey levels (0..255) by which this frame (uint8 RGB, any size) differs from the last one on average; 0 for the
-        first."""
+        """Grey levels (0..255) by which this frame (uint8 RGB, any size) differs from the last on average; 0 for the first."""
         grey = cv2.resize(cv2.cvtColor(image_HWC, cv2.COLOR_RGB2GRAY), SIZE, interpolation=cv2.INTER_AREA)
         difference = 0.0 if self._last is None else float(np.mean(cv2.absdiff(grey, self._last)))
         self._last = grey

@@ -1,5 +1,4 @@
-"""From frames to the moments worth words: frames -> clips -> embeddings -> transitions -> decode requests. Knows no ROS and no
-torch."""
+"""From frames to the moments worth words: frames -> clips -> embeddings -> transitions -> decode requests. Knows no ROS."""
 
 from vljepa_ros.streaming.clips import ClipBuffer, ClipParams
 from vljepa_ros.streaming.decode_policy import DecodeParams, DecodePolicy

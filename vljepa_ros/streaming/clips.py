@@ -63,8 +63,7 @@ class ClipBuffer:
     """
 
     def __init__(self, params: ClipParams, frames: int, clip_period_s: float, image_size: int) -> None:
-        """`frames` per clip, `clip_period_s` between them and `image_size` in pixels are the checkpoint's; ValueError names a bad
-        one."""
+        """`frames`, `clip_period_s` and `image_size` (pixels) are the checkpoint's. ValueError names a bad one."""
         if frames < 1:
             raise ValueError(f"a clip needs at least 1 frame, got {frames}")
         if clip_period_s <= 0:
@@ -146,8 +145,7 @@ class ClipBuffer:
         return int(statistics.median(self._intervals)) // 2 if self._intervals else 0
 
     def _oldest_ns(self) -> int:
-        """The latest stamp that covers the clip's oldest position. A position never borrows from the next one: half a period at
-        most."""
+        """The latest stamp that covers the clip's oldest position. It never borrows more than half a period."""
         return self._position_ns(self._frames - 1) + min(self._tolerance_ns(), self._period_ns // 2)
 
     def _position_ns(self, back: int) -> int:
@@ -157,8 +155,7 @@ class ClipBuffer:
         return self._frames == 1 or self._buffer[0][0] <= self._oldest_ns()
 
     def _forget(self) -> None:
-        """Keep the newest frame at or before the oldest position, and all after it. The tolerance may shrink later, so it is left
-        out."""
+        """Keep the newest frame at or before the oldest position, and all after it. The tolerance may shrink: leave it out."""
         while len(self._buffer) > 1 and self._buffer[1][0] <= self._position_ns(self._frames - 1):
             self._buffer.popleft()
 

@@ -47,8 +47,7 @@ class DecodePolicy:
     """
 
     def __init__(self, params: DecodeParams = DecodeParams(), query: str | None = None) -> None:
-        """`query`: the standing query that drives the transitions; embeddings of others are ignored. None: the first one
-        heard."""
+        """`query`: the standing query that drives the transitions; others are ignored. None: the first one heard."""
         self.params = params
         self._query = query
         self._settle_ns = round(params.settle_s * NS)
@@ -95,8 +94,7 @@ class DecodePolicy:
         self._owed = Trigger.CHANGE
 
     def _advances(self, embedding: Embedding) -> bool:
-        """Whether an embedding leads the stream on; begins a new epoch, or a new stream of a predictor that began anew, where it
-        does."""
+        """Whether an embedding leads the stream on. Begins a new epoch where it does, or a new stream."""
         newest = self._embeddings[-1] if self._embeddings else None
         if self._epoch is None or embedding.space_id != self._space_id:
             self._begin_epoch(embedding.epoch, embedding.space_id, segment=0)

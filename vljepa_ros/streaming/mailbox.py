@@ -1,5 +1,4 @@
-"""One slot between a camera that never waits and a model that takes its time: the newest item wins, what it replaces is
-counted."""
+"""One slot between a camera that never waits and a model that takes its time: the newest wins, replaced ones are counted."""
 
 from __future__ import annotations
 

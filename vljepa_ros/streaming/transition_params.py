@@ -11,8 +11,8 @@ from vljepa_ros.streaming.parameters import check, parameter
 class TransitionParams:
     """When a change counts.
 
-    Distances are between unit vectors (0 equal, 1.41 orthogonal); costs are seconds times squared distance. A checkpoint that moves
-    little or much between states may need other distances (`min_change`, `prior_change`); the rest is about time and noise.
+    Distances are between unit vectors (0 equal, 1.41 orthogonal); costs are seconds times squared distance. A checkpoint whose
+    states lie closer or further apart may need other distances (`min_change`, `prior_change`); the rest is about time and noise.
     """
 
     threshold: float = parameter(
