@@ -29,10 +29,11 @@ def main() -> None:
     config = models["torch"].config
     shape = (config.vision.frames, config.preprocess.image_size, config.preprocess.image_size, 3)
     frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    three = (list(config.prompts.values()) * 3)[:3]
     vector = models["torch"].embed(frames, config.prompts["state"])
     work = {
         "embed, 1 query": lambda m: m.embed_queries(frames, [config.prompts["state"]]),
-        "embed, 3 queries": lambda m: m.embed_queries(frames, list(config.prompts.values())[:3] * (3 // min(3, len(config.prompts)))),
+        "embed, 3 queries": lambda m: m.embed_queries(frames, three),
         "decode 1 text": lambda m: m.decode(vector),
     }
     table = Table(title=f"{config.name}: median ms (p95) of {args.rounds} rounds")
