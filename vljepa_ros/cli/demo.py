@@ -19,10 +19,14 @@ import time
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from vljepa_ros.cli.names import Names
 from vljepa_ros.cli.processes import Child, ProcessError, environment, stop_all
-from vljepa_ros.cli.recording import Recording
 from vljepa_ros.cli.sources import Source, SourceError, open_source
+
+if TYPE_CHECKING:
+    from vljepa_ros.cli.recording import Recording
 
 READY_S = 120.0  # for two processes to import torch and load weights, on a slow and busy machine
 TAIL_S = 6.0  # what is still under way when the source ends gets this long at most
@@ -68,8 +72,7 @@ def run(args: argparse.Namespace) -> int:
         os.environ.update(env)  # for this process's own participant, before rclpy reads it
         os.environ.setdefault("ROS_LOG_DIR", str(args.out.absolute() / "ros"))
         args.out.mkdir(parents=True, exist_ok=True)
-        recording = Recording(source=source.name, truth_known=bool(source.truth))
-        interrupted = _watch(args, source, recording)
+        recording, interrupted = _watch(args, source)
         _finish(args.out, source, recording)
     except (SourceError, DemoError, ProcessError) as error:
         print(f"vljepa demo: {error}", file=sys.stderr)
@@ -91,16 +94,19 @@ def _interrupt(*_) -> None:
     raise KeyboardInterrupt
 
 
-def _watch(args: argparse.Namespace, source: Source, recording: Recording) -> bool:
-    """Play the source to its end and fill the recording. True where Ctrl-C ended it early. Whatever happens, no process stays."""
-    from vljepa_ros.cli.monitor import Monitor, Names
-    from vljepa_ros.cli.view import make_view
-
+def _watch(args: argparse.Namespace, source: Source) -> tuple[Recording, bool]:
+    """Play the source to its end: what was heard, and whether Ctrl-C ended it early. Whatever happens, no process stays."""
     names = Names(compressed=source.compressed)
     children: list[Child] = []
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(lambda: stop_all(children))
         _start(children, args, names)
+        # While the children load: this process's own share of the libraries.
+        from vljepa_ros.cli.monitor import Monitor
+        from vljepa_ros.cli.recording import Recording
+        from vljepa_ros.cli.view import make_view
+
+        recording = Recording(source=source.name, truth_known=bool(source.truth))
         monitor = Monitor(recording, names)
         cleanup.callback(monitor.close)
         heading = f"vljepa demo · {source.name}"
@@ -110,16 +116,17 @@ def _watch(args: argparse.Namespace, source: Source, recording: Recording) -> bo
         _until_ready(children, monitor, view)
         player = children[-1]
         said = _listen(player)
-        player.process.stdin.write("go\n")
-        player.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # a player that is gone is found out below
+            player.process.stdin.write("go\n")
+            player.process.stdin.flush()
         try:
             _play(args, source, recording, children, monitor, view, said)
         except KeyboardInterrupt:
-            return True
-    return False
+            return recording, True
+    return recording, False
 
 
-def _start(children: list[Child], args: argparse.Namespace, names) -> None:
+def _start(children: list[Child], args: argparse.Namespace, names: Names) -> None:
     """Append the three processes, the player last, each as soon as it runs."""
     env = dict(os.environ)
     common = ["--ros-args", "-r", f"__ns:={names.namespace}", "-p", f"checkpoint:={args.checkpoint}"]
@@ -169,7 +176,7 @@ def _play(args, source: Source, recording: Recording, children: list[Child], mon
             _note(recording, source, facts)
             if "ended" in facts:
                 ended_at = time.monotonic()
-        _check(children[:-1] if ended_at else children, monitor, said)
+        _check(children, monitor)
         if ended_at is None and args.seconds and recording.start_ns and time.time_ns() - recording.start_ns > args.seconds * 1e9:
             children[-1].process.send_signal(signal.SIGINT)  # it reports its end like any other
             args.seconds = None
@@ -195,10 +202,10 @@ def _quiet(recording: Recording, ended_at: float) -> bool:
     return now - ended_at > TAIL_S or (now - ended_at > QUIET_S and time.time_ns() - newest > QUIET_S * 1e9)
 
 
-def _check(children: list[Child], monitor, said: queue.SimpleQueue | None = None) -> None:
-    """Raise where a process or the monitor's thread has died. A player with words left to read is not missed yet."""
+def _check(children: list[Child], monitor) -> None:
+    """Raise where a process or the monitor's thread has died. The player may end by itself: it says so, and its status is 0."""
     for child in children:
-        if said is None or said.empty() or child.name != "player":
+        if child.name != "player" or child.process.poll():
             child.check()
     if monitor.failure is not None:
         raise DemoError(f"the monitor failed: {type(monitor.failure).__name__}: {monitor.failure}")

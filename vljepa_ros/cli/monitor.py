@@ -7,40 +7,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
+from vljepa_ros.cli.names import Names
 from vljepa_ros.cli.recording import Beat, Heard, Recording, Thumbnail
 from vljepa_ros.cli.serialised import picture
 from vljepa_ros.streaming import TransitionDetector
 
-NAMESPACE = "/vljepa"
-CAMERA_TOPIC = "/camera/image_raw"
 THUMBNAIL_HEIGHT = 120  # pixels
 THUMBNAIL_PERIOD_S = 0.5
 MAX_THUMBNAILS = 1200  # beyond it every second one goes, and they come half as often
-
-
-@dataclass(frozen=True)
-class Names:
-    """Where things are."""
-
-    camera: str = CAMERA_TOPIC
-    compressed: bool = True
-    predictor: str = "predictor_node"
-    decoder: str = "decoder_node"
-    namespace: str = NAMESPACE
-
-    @property
-    def image(self) -> str:
-        return f"{self.camera}/compressed" if self.compressed else self.camera
-
-    def of_predictor(self, topic: str) -> str:
-        return f"{self.namespace}/{self.predictor}/{topic}"
-
-    def of_decoder(self, topic: str) -> str:
-        return f"{self.namespace}/{self.decoder}/{topic}"
 
 
 class Monitor:

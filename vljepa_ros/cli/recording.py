@@ -65,7 +65,7 @@ class Recording:
 
     def seconds(self, stamp_ns: int) -> float:
         """Seconds since the first frame."""
-        return (stamp_ns - (self.start_ns or stamp_ns)) / NS
+        return 0.0 if self.start_ns is None else (stamp_ns - self.start_ns) / NS
 
     @property
     def duration_s(self) -> float:

@@ -56,8 +56,9 @@ def drops(recording: Recording) -> dict[str, int]:
                 causes[key.removeprefix("drops.")] = causes.get(key.removeprefix("drops."), 0) + int(value)
             elif key == "frames":
                 frames = int(value)
-    if frames is not None and recording.published > frames:
-        causes["lost_before_the_node"] = recording.published - frames
+    lost = 0 if frames is None else recording.published - frames - causes.get("lost_in_transport", 0)
+    if lost > 0:
+        causes["lost_before_the_node"] = lost
     sequences = [beat.sequence for beat in recording.beats]
     holes = max(sequences) - min(sequences) + 1 - len(set(sequences)) if sequences else 0
     named = sum(causes.get(cause, 0) for cause in CLIP_DROPS)

@@ -16,7 +16,9 @@ from rich.text import Text
 from vljepa_ros.cli.halfblocks import half_blocks
 from vljepa_ros.cli.recording import Recording
 from vljepa_ros.cli.story import Row, rows, true_words
+from vljepa_ros.streaming.types import DecodedText, Trigger
 
+NEAR_S = 1.0  # an event this far from a detected boundary is the one it stands for
 REFRESH_S = 0.25  # the processors belong to the nodes
 INK = {"truth": "#6cc49a", "said": "#f2a65a", "wrong": "#ef6461", "soft": "#9aa5b1", "quiet": "#5c6773", "curve": "#6f9bd1"}
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -72,16 +74,18 @@ class PlainView:
     def close(self) -> None:
         pass
 
-    def _true(self, said) -> str:
-        """The truth nearest to the beginning of what was spoken of, where it is near."""
+    def _true(self, said: DecodedText) -> str:
+        """The truth beside it: the state that an epoch opens in, or the event nearest to the beginning of what is spoken of."""
         r = self._recording
+        if not r.truth_known:
+            return ""
         at_s = r.seconds(said.request.segment_start_ns)
-        near = [
-            one
-            for one in r.truth
-            if abs(r.seconds(one.start_ns) - at_s) <= 1.0 or (one is r.truth[0] and said.request.trigger.value == "START")
-        ]
-        return f"  | truth: {true_words(near[-1])}" if near else "  | truth: no event here" if r.truth_known else ""
+        starts = [(abs(r.seconds(one.start_ns) - at_s), one) for one in r.truth]
+        if said.request.trigger is Trigger.START:
+            begun = [one for one in r.truth if r.seconds(one.start_ns) <= at_s]
+            return f"  | truth: {true_words(begun[-1])}" if begun else ""
+        far_s, nearest = min(starts, key=lambda one: one[0], default=(NEAR_S + 1, None))
+        return f"  | truth: {true_words(nearest)}" if far_s <= NEAR_S else "  | truth: no event here"
 
     def _say(self, line: str) -> None:
         print(line, file=self._out, flush=True)
@@ -164,7 +168,7 @@ class LiveView:
             room -= max(
                 len(cell.wrap(self._console, column)) for cell, column in zip((cells[1], *cells[3:]), columns, strict=True)
             )
-            if room < 0:
+            if room < 0 and shown:
                 break
             shown.append(cells)
         for cells in reversed(shown):

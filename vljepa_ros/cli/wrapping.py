@@ -4,6 +4,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 LINE = 1.22  # line height as a multiple of the font size
+SLACK = 1.03  # letters are drawn on whole pixels, a little wider than they are measured
 
 
 def wrap(text: str, width_in: float, size_pt: float, max_lines: int, weight: str = "normal", style: str = "normal") -> list[str]:
@@ -47,7 +48,7 @@ def width_of(text: str, size_pt: float, weight: str = "normal", style: str = "no
     width, _, _ = text_to_path.get_text_width_height_descent(
         text, FontProperties(size=size_pt, weight=weight, style=style), ismath=False
     )
-    return width / 72
+    return width / 72 * SLACK
 
 
 def _fitting(word: str, width_in: float, size_pt: float, weight: str, style: str) -> int:
