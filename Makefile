@@ -12,7 +12,7 @@ demo: setup  ## the bundled bag, or SOURCE=<ROS 2 bag, video file, camera device
 	@. tools/env.sh && vljepa demo $(if $(SOURCE),--source "$(SOURCE)") $(ARGS)
 
 test: setup  ## ARGS="test/model -x" for some of it
-	@. tools/env.sh && OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} python -m pytest $(ARGS)
+	@. tools/env.sh && python -m pytest $(ARGS)
 
 bench: setup  ## what an embedding and a text cost, engines in pairs; ARGS="--rounds 100"
 	@. tools/env.sh && python benchmarks/engines.py $(ARGS)

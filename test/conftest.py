@@ -56,6 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("ROS_LOG_DIR", tempfile.mkdtemp(prefix="vljepa_ros_test_log_"))
     os.environ.setdefault("MUJOCO_GL", "egl")
+    # Small matrices, several processes, two cores: an OpenMP team that waits for a core makes a call a thousand times slower.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @functools.cache

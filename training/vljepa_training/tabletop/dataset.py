@@ -1,15 +1,15 @@
 """Rendered training streams on disk: frames at the clip rate and, per token, what covers it.
 
 A stream is remade from its seed in a millisecond; only what costs time is stored. `frames.npy` is uint8 (T, S, S, 3),
-`cover.npy` uint8
-(T, S/16, S/16, 8): the share (of 255) of a patch that each segment class of `render` covers. Resumable: a stream that is there
-is kept.
+`cover.npy` uint8 (T, S/16, S/16, 8): the share (of 255) of a patch that each segment class of `render` covers. Resumable: a
+stream that is there is kept.
 """
 
 from __future__ import annotations
 
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,8 @@ def render(folder: Path, seeds: range, workers: int = 2, split: str = "train") -
     """Render all `seeds` that are not there yet, in processes, with progress. Raises what the first failing worker raised."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [s for s in seeds if not (folder / f"{split}_{s:06d}").exists()]
-    with ProcessPoolExecutor(workers) as pool:
+    # Not forked: a child of a process that has drawn, or has worker threads of its own, inherits their locks and waits for ever.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(render_stream, folder, s, split) for s in missing]
         for job in tqdm(as_completed(jobs), total=len(jobs), desc=f"render {split}", unit="stream"):
             job.result()
