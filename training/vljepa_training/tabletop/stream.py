@@ -52,7 +52,7 @@ class Stream:
         split: str = "eval",
         events: bool = True,
         sensor: Sensor | None = None,
-        wander: float = 0.35,
+        wander: float = 0.8,
     ) -> None:
         if seconds <= 0:
             raise ValueError(f"seconds must be positive, got {seconds}")
@@ -73,10 +73,9 @@ class Stream:
             completes = last + self.rng.uniform(*gap_s)
             if completes > self.seconds - 0.5:
                 return
-            # In a long gap the gripper may roam: motion without a change of state.
-            room = completes - 2.2 - self.script.free_from
-            if room > 1.4 and self.rng.random() < wander:
-                self.script.do("wander", self.script.free_from + self.rng.uniform(1.4, room))
+            # In a long gap the gripper may roam, again and again: motion without a change of state.
+            while (room := completes - 2.2 - self.script.free_from) > 1.4 and self.rng.random() < wander:
+                self.script.do("wander", self.script.free_from + self.rng.uniform(1.4, min(room, 2.6)))
             kinds = [k for k in CHANGING if self.script.options(k)]
             weights = np.array([_WEIGHT.get(k, 1.0) / (1 + self._counts[k]) for k in kinds])
             kind = str(self.rng.choice(kinds, p=weights / weights.sum()))
