@@ -39,6 +39,7 @@ class Camera:
         else:
             topic, self._convert = "image", frame_from_image
         self._input = Input(node, CompressedImage if self._compressed else Image, topic, self._on_message, qos.IMAGES)
+        self._node = node
         self._clock = node.get_clock() if arrival_stamps else None
         self._on_frame = on_frame
         self._silence_s = silence_s
@@ -50,6 +51,11 @@ class Camera:
         self._size = ""
         self._encoding = ""
         self._last_error = ""
+
+    @property
+    def frames(self) -> int:
+        """Images that came, good or bad, over the node's life."""
+        return self._rate.total
 
     def start(self) -> None:
         self._rate.restart()
@@ -106,6 +112,14 @@ class Camera:
         if self._input.started:
             self._report_rate(status, per_s)
 
+    def _elsewhere(self) -> str:
+        """Where images may be instead."""
+        topic = self._input.topic
+        other = topic.removesuffix("/compressed") if self._compressed else f"{topic}/compressed"
+        if self._node.count_publishers(other):
+            return f"but somebody publishes {other}: set image_transport to {'raw' if self._compressed else 'compressed'}"
+        return "start the camera, or remap `image` to its topic"
+
     def _report_rate(self, status: Status, per_s: float) -> None:
         silent_s, hint = self._rate.silent_s, "" if self._compressed else f"; {SHARED_MEMORY}"
         if silent_s >= self._silence_s:
@@ -113,7 +127,7 @@ class Camera:
             if not why:
                 why = f"though {self._input.publishers} publisher(s) are there{hint}"
             elif not self._input.publishers:
-                why += "; start the camera, remap `image` to its topic, or change image_transport"
+                why += f"; {self._elsewhere()}"
             status.error(f"no image on {self._input.topic} for {silent_s:.0f} s: {why}")
         elif self._rate.settled and per_s < SLOW * self._wanted_per_s:
             status.warn(f"only {per_s:.1f} images/s come where clips ask for {self._wanted_per_s:.1f} (1 / clip.stride_s){hint}")

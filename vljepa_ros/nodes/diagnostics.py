@@ -2,8 +2,8 @@
 
 A part of a node adds a report under a name; its status is called `<node>: <name>`. The message holds the problems, worst first,
 or one sentence of how it goes. Keys of the values, for programs: measures end in their unit (`_per_s`, `_ms_p50`, `_ms_p99`),
-counts since the node's start stand by themselves (`frames`, `embeddings`, `texts`, `transitions`), `drops.<cause>` counts what was
-lost and why, `epochs.<cause>` why epochs began.
+counts since the node's start stand by themselves (`frames`, `embeddings`, `texts`, `transitions`), `drops.<cause>` counts what
+was lost and why, `epochs.<cause>` why epochs began.
 """
 from __future__ import annotations
 

@@ -137,11 +137,11 @@ class ManagedNode(LifecycleNode):
         if self._destroyed:
             return
         self._destroyed = True
+        self._handler.detach()
         try:
             self._release()
         except Exception as error:
             self.get_logger().error(f"while ending: {_one_line(error)}")
-        self._handler.detach()
         super().destroy_node()
 
     def _start(self) -> None:

@@ -56,6 +56,7 @@ class PredictorNode(ManagedNode):
         self._transition_publisher: LifecyclePublisher | None = None
         self._space_publisher: LifecyclePublisher | None = None
         self._first_epoch = 0  # of the next clip buffer: epochs count up over the node's life
+        self._paused = False  # the clip buffer holds frames of an earlier activation
         self._transitions = 0
         self._embeddings, self._latency, self._model_time = Rate(), Durations(), Durations()
         self._drops: Counter[str] = Counter(newer_clip=0, deactivated=0, model_error=0)
@@ -75,7 +76,7 @@ class PredictorNode(ManagedNode):
             raise ValueError(f"queries must differ from each other, got {list(self._queries)}")
         self._warm_up()
         self._clips = ClipBuffer(clip_params, config.vision.frames, config.clip_period_s, config.preprocess.image_size)
-        self._clips.epoch = self._first_epoch
+        self._clips.epoch, self._paused = self._first_epoch, False
         self._detector = TransitionDetector(transition_params)
         arrival = clip_params.stamp_source == "arrival"
         self._camera = Camera(self, params.image_transport, arrival, self._on_frame, params.silence_s, 1 / clip_params.stride_s)
@@ -86,6 +87,8 @@ class PredictorNode(ManagedNode):
     def activate(self) -> None:
         model = self._model
         self._space_publisher.publish(space_to_message(model.config, model.space_id, model.sha256, self._queries))
+        if self._paused:
+            self._clips.flush("reactivation")
         self._embeddings.restart()
         self._mailbox = Mailbox()
         self._worker = Worker("predictor worker", self._mailbox, self._embed)
@@ -96,8 +99,7 @@ class PredictorNode(ManagedNode):
             self._camera.stop()
         worker, self._worker = self._worker, None
         if worker is not None:
-            # What comes after a pause is a new epoch. Done now, so that it is certain to happen before the next frame.
-            self._clips.flush("reactivation")
+            self._paused = True
             try:
                 worker.stop()
             finally:
@@ -105,7 +107,7 @@ class PredictorNode(ManagedNode):
 
     def release(self) -> None:
         if self._clips is not None:
-            self._first_epoch = self._clips.epoch
+            self._first_epoch = self._clips.epoch + self._paused
         self._embedding_publisher = self._transition_publisher = self._space_publisher = None
         self._model = self._clips = self._detector = self._camera = self._mailbox = None
 

@@ -38,18 +38,23 @@ class PredictorTopics:
             Input(node, WorldStateTransition, "predictor_node/transition", self._on_transition_message, qos.RESULTS),
         )
         self._rate = Rate()
-        self._transitions = 0
+        self._transitions = 0  # that came, good or bad
         self._restarts = 0
         self._drops: Counter[str] = Counter(wrong_space=0, bad_vector=0, unexpected=0)
         self._recent = Recent()
         self._last_error = ""
         self._foreign_space = ""
         self._sequence = -1  # of the newest embedding
-        self._heard: dict[str, float] = {}  # query -> time of its latest embedding
+        self._answered: dict[str, float] = {}  # query -> time of its latest embedding
+
+    @property
+    def heard(self) -> int:
+        """Messages that came, good or bad, over the node's life."""
+        return self._rate.total + self._transitions
 
     def start(self) -> None:
         self._sequence = -1
-        self._heard.clear()
+        self._answered.clear()
         self._rate.restart()
         for one in self._inputs:
             one.start()
@@ -84,7 +89,7 @@ class PredictorTopics:
             self._drop("unexpected", f"{type(error).__name__}: {error}")
 
     def _take_embedding(self, embedding: Embedding) -> None:
-        self._heard[embedding.query] = time.monotonic()
+        self._answered[embedding.query] = time.monotonic()
         if embedding.sequence < self._sequence:  # another run of it, which may number epochs and segments as before
             self._restarts += 1
             self._on_restart()
@@ -129,6 +134,6 @@ class PredictorTopics:
             status.warn(f"no embedding on {self._inputs[0].topic} for {silent_s:.0f} s: {why}")
         elif (transitions := self._inputs[1]).counts["qos_incompatible"]:
             status.error(f"transitions on {transitions.topic}: {transitions.why_silent()}")
-        elif self._rate.settled and time.monotonic() - self._heard.get(self._query, -math.inf) >= SILENCE_S:
-            heard = ", ".join(map(repr, self._heard)) or "nothing of use"
+        elif self._rate.settled and time.monotonic() - self._answered.get(self._query, -math.inf) >= SILENCE_S:
+            heard = ", ".join(map(repr, self._answered)) or "nothing of use"
             status.error(f"no embedding answers {self._query!r}, so there are no words; what comes answers {heard}: set query")

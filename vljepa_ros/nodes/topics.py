@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 
 
 class Input:
-    """One subscription. `counts` has qos_incompatible, type_incompatible and lost_in_transport, over the node's life."""
+    """One subscription. `counts` has qos_incompatible and lost_in_transport, over the node's life."""
 
     def __init__(
         self, node: LifecycleNode, message_type: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile
     ) -> None:
         """`topic` as for `create_subscription`; remapping is applied to it."""
         self.topic = node.resolve_topic_name(topic)
-        self.counts: Counter[str] = Counter(qos_incompatible=0, type_incompatible=0, lost_in_transport=0)
+        self.counts: Counter[str] = Counter(qos_incompatible=0, lost_in_transport=0)
         self._node = node
         self._arguments = (message_type, topic, callback)
         self._profile = profile
@@ -40,8 +40,8 @@ class Input:
         return self._node.count_publishers(self.topic)
 
     def start(self) -> None:
-        fundamental = {"incompatible_qos": self._on_incompatible_qos, "incompatible_type": self._on_incompatible_type}
-        for callbacks in (fundamental | {"message_lost": self._on_message_lost}, fundamental):
+        callbacks = {"incompatible_qos": self._on_incompatible_qos, "message_lost": self._on_message_lost}
+        while True:
             try:
                 self._subscription = self._node.create_subscription(
                     *self._arguments, qos.copy(self._profile), qos_overriding_options=qos.overrides(),
@@ -49,7 +49,8 @@ class Input:
                 )
                 return
             except UnsupportedEventTypeError:  # not every middleware tells of lost messages
-                continue
+                if callbacks.pop("message_lost", None) is None:
+                    raise
 
     def stop(self) -> None:
         if self._subscription is not None:
@@ -63,18 +64,16 @@ class Input:
                 f"QoS incompatible with {self.counts['qos_incompatible']} publisher(s), policy {self._policy}; set "
                 f"qos_overrides.{self.topic}.subscription.{self._policy.lower()} to what they offer"
             )
-        if self.counts["type_incompatible"]:
-            return f"the topic carries another type than {self._arguments[0].__name__}"
-        return "" if self.publishers else "nobody publishes there"
+        theirs = {info.topic_type for info in self._node.get_publishers_info_by_topic(self.topic)}
+        ours = self._arguments[0].__name__
+        if theirs and not any(one.endswith(f"/{ours}") for one in theirs):
+            return f"the topic carries {', '.join(sorted(theirs))}, not {ours}"
+        return "" if theirs else "nobody publishes there"
 
     def _on_incompatible_qos(self, event: Any) -> None:
         self.counts["qos_incompatible"] += event.total_count_change
         self._policy = qos_policy_name_from_kind(event.last_policy_kind)
         log.warning("%s: a publisher offers incompatible QoS (%s); nothing comes from it", self.topic, self._policy)
-
-    def _on_incompatible_type(self, event: Any) -> None:
-        self.counts["type_incompatible"] += event.total_count_change
-        log.warning("%s: somebody publishes another type there; nothing comes from it", self.topic)
 
     def _on_message_lost(self, event: Any) -> None:
         self.counts["lost_in_transport"] += event.total_count_change

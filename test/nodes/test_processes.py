@@ -1,0 +1,93 @@
+"""Both nodes as they are run: processes of their own, over DDS, ended by signals."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """`start(name, **parameters)` -> the process of a script, its output in `tmp_path/<name>.log`."""
+    started: list[subprocess.Popen] = []
+
+    def begin(name: str, **parameters: Any) -> subprocess.Popen:
+        arguments = [item for key, value in parameters.items() for item in ("-p", f"{key}:={value}")]
+        with (tmp_path / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(SCRIPTS / name), "--ros-args", *arguments], stdout=log, stderr=subprocess.STDOUT,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+
+
+def ended(process: subprocess.Popen, log: Path) -> int:
+    """Exit status; the log must not end in a traceback."""
+    status = process.wait(30)
+    assert "Traceback" not in log.read_text(), log.read_text()
+    return status
+
+
+def test_camera_to_text_between_processes(bench: Any, start: Any, noise: Any, to_image: Any, tmp_path: Path) -> None:
+    processes = [start(name, checkpoint=bench.checkpoint) for name in ("predictor_node", "decoder_node")]
+    bench.until(lambda: all(bench.status(f"{name}: node") for name in ("predictor_node", "decoder_node")), "both nodes")
+    for name in ("predictor_node", "decoder_node"):
+        bench.until_said(f"{name}: node", "active", level=b"\x00")
+    from sensor_msgs.msg import Image
+
+    publisher = bench.camera(Image, "image")
+    image, clock = noise(1)[0], bench.outside.get_clock()
+    sent: list[int] = []
+
+    def text() -> bool:
+        now_ns = clock.now().nanoseconds
+        if not sent or now_ns - sent[-1] >= 50_000_000:  # 20 Hz
+            sent.append(now_ns)
+            publisher.publish(to_image(image, now_ns))
+        return bool(bench.texts)
+
+    bench.until(text, "a text")
+    stamps = {one.header.stamp.sec * 10**9 + one.header.stamp.nanosec for one in [*bench.embeddings, *bench.texts]}
+    assert stamps <= set(sent), "every stamp is an image's"
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+    for process, name in zip(processes, ("predictor_node", "decoder_node")):
+        assert ended(process, tmp_path / f"{name}.log") == 0, name
+
+
+@pytest.mark.parametrize("name", ["predictor_node", "decoder_node"])
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGTERM], [signal.SIGINT] * 3], ids=["SIGTERM", "SIGINT three times"]
+)
+def test_signals_end_a_node_with_status_0(bench: Any, start: Any, tmp_path: Path, name: str, signals: list[int]) -> None:
+    process = start(name, checkpoint=bench.checkpoint)
+    bench.until(lambda: bench.status(f"{name}: node"), "the node")
+    for number in signals:
+        process.send_signal(number)
+    assert ended(process, tmp_path / f"{name}.log") == 0
+
+
+def test_a_process_outlives_a_missing_checkpoint(bench: Any, start: Any, tmp_path: Path) -> None:
+    process = start("predictor_node", checkpoint=tmp_path / "nowhere")
+    bench.until(lambda: bench.status("predictor_node: node"), "the node")
+    bench.until_said("predictor_node: node", "unconfigured", "nowhere", level=b"\x02")
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert ended(process, tmp_path / "predictor_node.log") == 0
+    said = [line for line in (tmp_path / "predictor_node.log").read_text().splitlines() if "nowhere" in line]
+    assert len(said) == 1 and "configure failed" in said[0], said
