@@ -44,7 +44,7 @@ def tabletop() -> Recipe:
         vision=Schedule(steps=1900, batch=32, lr=1e-3, warmup=150, eval_every=300, save_every=250),
         text=Schedule(steps=300, batch=160, lr=1e-3, warmup=50, eval_every=100, save_every=100),
         align=Schedule(steps=3300, batch=128, lr=1e-3, warmup=200, eval_every=400, save_every=200),
-        decode=Schedule(steps=1200, batch=96, lr=1e-3, warmup=100, eval_every=300, save_every=200),
+        decode=Schedule(steps=700, batch=96, lr=1e-3, warmup=100, eval_every=300, save_every=200),
     )
 
 
