@@ -4,10 +4,10 @@ Run through `make test`, or in an environment that has sourced tools/env.sh.
 """
 from __future__ import annotations
 
-import fcntl
 import functools
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -38,16 +38,23 @@ with mujoco.Renderer(model, 32, 32) as renderer:
 
 
 @functools.cache
-def _claim_domain() -> tuple[int, object]:
-    """A ROS domain id that no other test process on this machine has, and the lock that holds it while this process lives."""
+def _claim_domain() -> tuple[int, socket.socket]:
+    """A ROS domain id that no other test process and no node on this network stack has, and the claim that keeps it so.
+
+    The claim is an abstract Unix socket: like DDS's own ports, and unlike a lock file, every container that shares our network
+    sees it, and it is gone with the process.
+    """
     for domain in DOMAINS:
+        claim = socket.socket(socket.AF_UNIX)
         try:
-            lock = Path(tempfile.gettempdir(), f"vljepa_ros_domain_{domain}.lock").open("w")
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # another process has it, or another user made the file
+            claim.bind(f"\0vljepa_ros test in ROS domain {domain}")
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.bind(("", 7400 + 250 * domain + 10))  # RTPS 9.6.1.1: where a domain's first participant listens
+        except OSError:
+            claim.close()
             continue
-        return domain, lock
-    raise pytest.UsageError(f"all ROS domains of {DOMAINS} are taken by other test processes")
+        return domain, claim
+    raise pytest.UsageError(f"all ROS domains of {DOMAINS} are taken on this machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
