@@ -147,7 +147,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen]]:
     def begin(module: str, *arguments: object, **extra: object) -> subprocess.Popen:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *map(str, arguments)], text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}, **extra,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"COLUMNS": "200"}, **extra,
         )  # fmt: skip
         started.append(process)
         return process

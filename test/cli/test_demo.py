@@ -12,7 +12,7 @@ import pytest
 from vljepa_ros.cli.main import main
 from vljepa_ros.cli.summary import summarise
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)  # a busy machine takes minutes where an idle one takes ten seconds
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_bag_from_camera_to_text(demo, make_bag, make_recording, tmp_path, sto
     assert {"predictor_node", "decoder_node", "player"} == {
         name for name in ("predictor_node", "decoder_node", "player") if any(name in " ".join(one.cmdline()) for one in processes)
     }
-    out, errors = run.communicate(timeout=60)
+    out, errors = run.communicate(timeout=120)
     assert run.returncode == 0, errors
     assert gone(processes)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -80,7 +80,7 @@ def test_a_bag_from_camera_to_text(demo, make_bag, make_recording, tmp_path, sto
 
 def test_a_video_has_no_truth_and_is_played_all_the_same(demo, make_video, tmp_path):
     run = demo(make_video(tmp_path / "film.avi", seconds=8.0), "--seconds", 4.0)
-    _, errors = run.communicate(timeout=90)
+    _, errors = run.communicate(timeout=120)
     assert run.returncode == 0, errors
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["frames_in"] in range(38, 46), "no more than was asked for"
@@ -91,26 +91,25 @@ def test_a_video_has_no_truth_and_is_played_all_the_same(demo, make_video, tmp_p
     assert (tmp_path / "out" / "timeline.png").exists()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
-def test_an_interrupted_demo_keeps_what_it_heard_and_no_process(demo, make_bag, tmp_path, number, status):
+def test_ctrl_c_keeps_what_was_heard_and_no_process(demo, make_bag, tmp_path):
     run = demo(make_bag(tmp_path / "bag", seconds=60.0, fps=15.0))
     told(run, "start   ")
     processes = family(run)
-    run.send_signal(number)
-    _, errors = run.communicate(timeout=60)
-    assert run.returncode == status, errors
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=120)
+    assert run.returncode == 130, errors
     assert "Traceback" not in errors
     assert gone(processes)
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["embeddings"] >= 1
 
 
-def test_ctrl_c_while_the_models_load_leaves_nothing(demo, make_bag, tmp_path):
+def test_sigterm_while_the_models_load_leaves_nothing(demo, make_bag, tmp_path):
     run = demo(make_bag(tmp_path / "bag"))
     told(run, "waiting for")
     processes = family(run)
     assert processes
-    run.send_signal(signal.SIGINT)
-    _, errors = run.communicate(timeout=60)
+    run.send_signal(signal.SIGTERM)
+    _, errors = run.communicate(timeout=120)
     assert run.returncode == 130, errors
     assert "Traceback" not in errors
     assert gone(processes)
@@ -122,7 +121,7 @@ def test_a_process_that_dies_is_named_and_ends_the_demo(demo, make_bag, tmp_path
     told(run, "start   ")
     processes = family(run)
     one_of(processes, victim).send_signal(signal.SIGKILL)
-    _, errors = run.communicate(timeout=60)
+    _, errors = run.communicate(timeout=120)
     assert run.returncode == 1
     assert f"vljepa demo: {victim} ended (SIGKILL)" in errors
     assert "Traceback" not in errors
@@ -133,7 +132,7 @@ def test_a_checkpoint_that_cannot_be_loaded_is_told_in_the_node_s_words(demo, ma
     broken = shutil.copytree(tiny_checkpoint, tmp_path / "broken")
     (broken / "predictor.safetensors").write_bytes(b"short")
     run = demo(make_bag(tmp_path / "bag"), checkpoint=broken)
-    _, errors = run.communicate(timeout=90)
+    _, errors = run.communicate(timeout=120)
     assert run.returncode == 1
     assert "predictor.safetensors" in errors
     assert "Traceback" not in errors

@@ -28,7 +28,7 @@ from vljepa_ros.cli.sources import Source, SourceError, open_source
 if TYPE_CHECKING:
     from vljepa_ros.cli.recording import Recording
 
-READY_S = 120.0  # for two processes to import torch and load weights, on a slow and busy machine
+READY_S = 180.0  # for two processes to import torch and load weights, on a slow and busy machine
 TAIL_S = 6.0  # what is still under way when the source ends gets this long at most
 QUIET_S = 1.5  # nothing has come for so long: nothing is under way any more
 LOOK_S = 0.05
