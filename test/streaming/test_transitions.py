@@ -236,7 +236,7 @@ def test_the_same_stream_gives_the_same_transitions():
         ("5 Hz", 0.97),
         ("30 Hz", 0.95),
         ("a third lost, bursts", 0.95),
-        ("strong drift", 0.85),
+        ("strong drift", 0.9),
         ("slow events", 0.75),
     ],
 )
@@ -256,4 +256,11 @@ def test_stillness_is_no_transition(name):
 def test_events_of_the_first_seconds_are_found():
     kind = replace(Kind(), seconds=8.0, gap_s=(2.5, 3.5))
     got = synthetic.score(kind, seeds=range(10))
-    assert got.recall >= 0.7 and got.precision >= 0.95, got
+    assert got.recall >= 0.9 and got.precision >= 0.95, got
+
+
+@pytest.mark.parametrize("seed", [15, 19])
+def test_an_event_of_the_first_seconds_does_not_deafen_the_detector(seed):
+    """The glide into the first event is all that was ever measured; taken for noise, it would hide every later change too."""
+    got = synthetic.score(KINDS["few noise directions"], seeds=range(seed, seed + 1))
+    assert got.f1 >= 0.9, got

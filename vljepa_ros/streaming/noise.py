@@ -7,43 +7,70 @@ from collections import deque
 
 import numpy as np
 
+STEP_QUANTILE = 0.3  # of the costs from window to window, moving or not: in a busy stream something moves half of the time
+MAX_DRIFT = 6.0  # costs against the mean are noise up to this many times the steps; what is larger is change that was not seen
+DRIFT_S = 2.0  # seconds of costs against the mean that count half
 
-class NoiseLevel:
-    """A robust quantile of the latest merge costs, each weighing the seconds it stands for.
 
-    What a stream's noise costs depends on camera, light, scene and checkpoint, so the threshold on merge costs is a multiple of
-    this quantile. A prior stands in for the first seconds: it gives way as evidence comes, but only downwards; a stream that is
-    noisier than the prior says raises the level at once.
+class StreamNoise:
+    """The noise of one stream as a merge cost, `level`, from two views of it.
+
+    Steps from window to window are there all the time, so a quantile low enough leaves the moving ones out; but they do not see a slow
+    drift. Costs against the segment's mean do, but only while nothing is suspected, and a change that was not seen makes them large, which
+    would raise the threshold and hide the next change too. So drift is believed by and by, and only up to a multiple of the steps.
+
+    A prior stands in for the steps of the first seconds. It gives way downwards by and by; a stream that is noisier than it is believed at
+    once.
     """
 
     def __init__(self, quantile: float, memory_s: float, prior: float, prior_s: float) -> None:
-        """`prior`: the level assumed before anything was seen; it counts like `prior_s` seconds of evidence."""
-        self._quantile = quantile
-        self._memory_s = memory_s
-        self._prior = prior
-        self._prior_s = prior_s
-        self._costs: deque[tuple[float, float]] = deque()  # (cost, seconds)
-        self._seconds = 0.0
-        self.level = prior
+        """`quantile`: of the costs against the mean. `prior`: a cost, above 0, that counts like `prior_s` seconds of evidence."""
+        self._costs = RecentQuantile(quantile, memory_s)
+        self._steps = RecentQuantile(STEP_QUANTILE, memory_s)
+        self._prior, self._prior_s = prior, prior_s
 
-    def add(self, cost: float, seconds: float) -> None:
-        """Take one merge cost of a time in which the state did not change."""
-        self._costs.append((cost, seconds))
-        self._seconds += seconds
-        while self._seconds > self._memory_s and len(self._costs) > 1:
-            self._seconds -= self._costs.popleft()[1]
-        self.level = self._estimate()
+    def add_step(self, cost: float, seconds: float) -> None:
+        """What merging the newest window with the one before it would cost; at any time."""
+        self._steps.add(cost, seconds)
 
-    def _estimate(self) -> float:
-        if self._seconds <= 0:
-            return self._prior
-        costs, seconds = np.array(self._costs).T
-        order = np.argsort(costs, kind="stable")
-        reached = np.cumsum(seconds[order])
-        observed = float(costs[order][np.searchsorted(reached, self._quantile * reached[-1])])
-        if observed >= self._prior:
-            return observed
-        # Geometric, because costs are a scale: half of the evidence lowers the level by half of the orders of magnitude.
-        trust = self._seconds / (self._seconds + self._prior_s)
-        tiny = self._prior * 1e-6
-        return math.exp(trust * math.log(max(observed, tiny)) + (1.0 - trust) * math.log(self._prior))
+    def add_cost(self, cost: float, seconds: float) -> None:
+        """What merging the newest window with the segment's mean would cost; of a time in which the state did not change."""
+        self._costs.add(cost, seconds)
+
+    @property
+    def step(self) -> float:
+        """The usual cost from window to window."""
+        return max(self._steps.value, _trusted(self._steps, self._steps.value, self._prior, self._prior_s))
+
+    @property
+    def level(self) -> float:
+        """The usual merge cost, drift included."""
+        step = self.step
+        return max(step, _trusted(self._costs, min(self._costs.value, MAX_DRIFT * step), step, DRIFT_S))
+
+
+class RecentQuantile:
+    """A quantile of the latest values, each weighing the seconds it stands for."""
+
+    def __init__(self, quantile: float, memory_s: float) -> None:
+        self._quantile, self._memory_s = quantile, memory_s
+        self._latest: deque[tuple[float, float]] = deque()  # (value, seconds)
+        self.seconds = 0.0
+        self.value = 0.0  # 0 before the first
+
+    def add(self, value: float, seconds: float) -> None:
+        """Take the next value; `seconds` above 0."""
+        self._latest.append((value, seconds))
+        self.seconds += seconds
+        while self.seconds > self._memory_s and len(self._latest) > 1:
+            self.seconds -= self._latest.popleft()[1]
+        values, weights = np.array(self._latest).T
+        order = np.argsort(values, kind="stable")
+        reached = np.cumsum(weights[order])
+        self.value = float(values[order][np.searchsorted(reached, self._quantile * reached[-1])])
+
+
+def _trusted(seen: RecentQuantile, value: float, prior: float, prior_s: float) -> float:
+    """Between prior and value by the seconds seen. Costs are a scale, so half the trust is half of the orders of magnitude."""
+    trust = seen.seconds / (seen.seconds + prior_s) if seen.seconds else 0.0
+    return math.exp(trust * math.log(max(value, prior * 1e-6)) + (1.0 - trust) * math.log(prior))

@@ -22,7 +22,7 @@ from collections import deque
 
 import numpy as np
 
-from vljepa_ros.streaming.noise import NoiseLevel
+from vljepa_ros.streaming.noise import StreamNoise
 from vljepa_ros.streaming.transition_params import TransitionParams
 from vljepa_ros.streaming.types import Embedding, Transition
 from vljepa_ros.streaming.ward import Piece, mean, merge_cost, unit
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 NS = 1_000_000_000
 CERTAIN_EMBEDDINGS = 3  # a transition rests on at least this many embeddings above the threshold, however slow the stream
-STEP_QUANTILE = 0.3  # of the costs from window to window, moving or not: in a busy stream something moves half of the time
 REST_NOISE = 2.0  # a window's step that costs less than this many times the stream's noise is no movement
 
 
@@ -46,11 +45,8 @@ class TransitionDetector:
         self.threshold = params.threshold
         self._window_ns = round(params.window_s * NS)
         self._floor = params.cost_of(params.min_change)
-        prior = params.cost_of(params.prior_change) / params.noise_factor
-        # Two views of the noise, the larger counts: costs against the mean, which see drift but only steady time, and steps from
-        # window to window, which see all time and so alone hold the prior.
-        self._noise = NoiseLevel(params.noise_quantile, params.noise_memory_s, prior=0.0, prior_s=0.0)
-        self._steps = NoiseLevel(STEP_QUANTILE, params.noise_memory_s, prior, params.prior_s)
+        prior = max(params.cost_of(params.prior_change), 1e-9) / params.noise_factor
+        self._noise = StreamNoise(params.noise_quantile, params.noise_memory_s, prior, params.prior_s)
         self._epoch: int | None = None
         self._space_id = ""
         self._recent: deque[Piece] = deque()  # two windows at least, and all since a change was suspected
@@ -115,7 +111,7 @@ class TransitionDetector:
         if self._suspect_ns is None:
             if self.distance <= self.threshold:
                 if self._mature(piece.stamp_ns):
-                    self._noise.add(self.distance, piece.seconds)
+                    self._noise.add_cost(self.distance, piece.seconds)
                 self._calibrate()
                 self._join()
                 return None
@@ -160,7 +156,7 @@ class TransitionDetector:
     def _forget_suspicion(self) -> None:
         """It was an excursion. It says how restless this stream is, and is left out of the segment's mean."""
         for cost, seconds in self._suspect_costs:
-            self._noise.add(cost, seconds)
+            self._noise.add_cost(cost, seconds)
         self._calibrate()
         self._suspect_ns, self._suspect_costs = None, []
         self._joined_ns = self._recent[-1].stamp_ns
@@ -191,8 +187,8 @@ class TransitionDetector:
             return False  # the epoch is younger than a window
         u_D, _ = mean([piece for piece in older if piece.stamp_ns > edge_ns - self._window_ns] or older[-1:])
         step, change = merge_cost(u_D, k, v_D, k), merge_cost(self._mean_D, k, v_D, k)
-        self._steps.add(step, seconds)
-        return step <= max(self.params.rest**2 * change, REST_NOISE * self._steps.level)
+        self._noise.add_step(step, seconds)
+        return step <= max(self.params.rest**2 * change, REST_NOISE * self._noise.step)
 
     def _young(self, stamp_ns: int) -> bool:
         return self._suspect_ns is None and stamp_ns - self.segment_start_ns < self.params.min_segment_s * NS
@@ -223,4 +219,4 @@ class TransitionDetector:
 
     def _calibrate(self) -> None:
         if self.params.threshold == 0:
-            self.threshold = max(self._floor, self.params.noise_factor * max(self._noise.level, self._steps.level))
+            self.threshold = max(self._floor, self.params.noise_factor * self._noise.level)
