@@ -15,12 +15,13 @@ DRIFT_S = 2.0  # seconds of costs against the mean that count half
 class StreamNoise:
     """The noise of one stream as a merge cost, `level`, from two views of it.
 
-    Steps from window to window are there all the time, so a quantile low enough leaves the moving ones out; but they do not see a slow
-    drift. Costs against the segment's mean do, but only while nothing is suspected, and a change that was not seen makes them large, which
-    would raise the threshold and hide the next change too. So drift is believed by and by, and only up to a multiple of the steps.
+    Steps from window to window are there all the time, so a quantile low enough leaves the moving ones out; but they do not see a
+    slow drift. Costs against the segment's mean do, but only while nothing is suspected, and a change that was not seen makes
+    them large, which would raise the threshold and hide the next change too. So drift is believed by and by, and only up to a
+    multiple of the steps.
 
-    A prior stands in for the steps of the first seconds. It gives way downwards by and by; a stream that is noisier than it is believed at
-    once.
+    A prior stands in for the steps of the first seconds. It gives way downwards by and by; a stream that is noisier than it is
+    believed at once.
     """
 
     def __init__(self, quantile: float, memory_s: float, prior: float, prior_s: float) -> None:
