@@ -183,8 +183,10 @@ def test_a_predictor_that_starts_again_is_followed(bench: Any, predictor: Predic
 def test_slow_words_hold_up_no_callback_and_the_oldest_give_way(bench: Any, predictor: Predictor) -> None:
     node = predictor.tell(queue=2)
     go_on, decode = threading.Event(), node._model.decode_full
-    node._model.decode_full = lambda *arguments: go_on.wait(30) and decode(*arguments)
-    for epoch in range(6):  # every epoch has a text to say
+    node._model.decode_full = lambda *arguments: go_on.wait(100) and decode(*arguments)
+    predictor.embed(1.0)
+    bench.until(lambda: node._worker.busy, "the first text's decoding")
+    for epoch in range(1, 6):  # every epoch has a text to say
         predictor.embed(1.0, epoch=epoch)
     bench.until(lambda: bench.values(INPUT).get("embeddings") == "60", "all embeddings, while the first text is being decoded")
     assert not bench.texts

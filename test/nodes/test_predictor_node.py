@@ -116,9 +116,11 @@ def test_a_model_slower_than_the_camera_gives_up_older_clips(bench: Any, noise: 
 
     predictor = bench.predictor()
     go_on, embed = threading.Event(), predictor._model.embed_queries
-    predictor._model.embed_queries = lambda *arguments: go_on.wait(30) and embed(*arguments)
+    predictor._model.embed_queries = lambda *arguments: go_on.wait(100) and embed(*arguments)
     for image, stamp_ns in zip(noise(COUNT), stamps(COUNT)):
         bench.send(predictor, to_image(image, stamp_ns))  # callbacks are not held up by a model that is
+        if predictor._clips._sequence:
+            bench.until(lambda: predictor._worker.busy, "the first clip's embedding")
     clips = predictor._clips._sequence
     go_on.set()
     bench.until(lambda: bench.embeddings and bench.embeddings[-1].sequence == clips - 1, "the newest clip's embedding")

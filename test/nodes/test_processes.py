@@ -34,6 +34,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
         if process.poll() is None:
             process.kill()
         process.wait(10)
+    for log in tmp_path.glob("*.log"):  # shown where the test fails
+        print(f"--- {log.name}\n{log.read_text()}")
 
 
 def ended(process: subprocess.Popen, log: Path) -> int:

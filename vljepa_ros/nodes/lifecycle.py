@@ -4,6 +4,7 @@ Parameters and weights are read on configure, so that activate takes no time; de
 """
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -210,6 +211,9 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> None:
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+        # Python's last garbage collection walks through all of torch, for most of a second: by far the longest part of the end,
+        # and on a busy machine longer than launch waits before it kills.
+        gc.freeze()
 
 
 def _one_line(error: BaseException) -> str:

@@ -76,6 +76,10 @@ class Worker(Generic[T]):
         return self._thread.is_alive()
 
     @property
+    def busy(self) -> bool:
+        return self._busy_since is not None
+
+    @property
     def failing(self) -> bool:
         """Item after item failed: whatever is wrong does not pass by itself."""
         return self.failures_in_a_row >= TOLERATED_FAILURES
