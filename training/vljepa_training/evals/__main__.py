@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
         "vqa_acc",
         "lamp_static_acc",
         "caption_action_acc",
-        "state_exact",
+        "state_sentences_right",
         "streams",
         "still",
     ):

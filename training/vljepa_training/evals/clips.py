@@ -14,6 +14,7 @@ from tqdm import tqdm
 from vljepa_ros.model import VLJEPA
 from vljepa_ros.model.preprocess import resize_frame
 
+from ..calibrate import sentences_right
 from ..tabletop import language
 from ..tabletop.samples import WINDOW_S
 from ..tabletop.state import EVENTS, Event
@@ -79,7 +80,7 @@ def evaluate_clips(model: VLJEPA, clips: list[EvalClip], held_out_phrasing: bool
     vqa: dict[str, list[bool]] = {}
     static: dict[str, list[bool]] = {"lamp_static": [], "lamp_toggled": [], "drawer_static": [], "drawer_toggled": []}
     caption_action: dict[str, list[bool]] = {k: [] for k in EVENTS}
-    caption_exact, state_exact, examples = [], [], []
+    caption_exact, sentences, examples = [], [], []
     for clip in tqdm(clips, desc="evaluate", unit="clip", mininterval=2.0):
         tokens = model.encode_frames(clip.frames)
         scene, state, kind = clip.stream.scene, clip.stream.state_at(clip.t), clip.event.kind
@@ -102,7 +103,7 @@ def evaluate_clips(model: VLJEPA, clips: list[EvalClip], held_out_phrasing: bool
         caption_action[kind].append(language.named_action(caption) == kind)
         true_caption, true_state = language.caption(clip.event, scene), language.state_text(state, scene)
         caption_exact.append(caption == true_caption)
-        state_exact.append(said_state == true_state)
+        sentences += sentences_right(said_state, true_state)
         if len(examples) < 12:
             examples.append({"caption": caption, "true_caption": true_caption, "state": said_state, "true_state": true_state})
     per_class = {k: share(v) for k, v in action.items()}
@@ -117,7 +118,7 @@ def evaluate_clips(model: VLJEPA, clips: list[EvalClip], held_out_phrasing: bool
         "caption_action_acc": share([r for v in caption_action.values() for r in v]),
         "caption_action_per_class": {k: share(v) for k, v in caption_action.items()},
         "caption_exact": share(caption_exact),
-        "state_exact": share(state_exact),
+        "state_sentences_right": share(sentences),
         "examples": examples,
     }
 

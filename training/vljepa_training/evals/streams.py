@@ -17,6 +17,7 @@ from vljepa_ros.evaluation import stream as runner
 from vljepa_ros.model import VLJEPA
 from vljepa_ros.streaming import Frame
 
+from ..calibrate import sentences_right
 from ..tabletop import language
 from ..tabletop.stream import Sensor, Stream
 
@@ -49,7 +50,7 @@ def score_streams(runs: list[tuple[Stream, runner.StreamResult]], tolerance_s: f
     anything.
     """
     matched = detected = true = 0
-    uniform, pixels, delays, texts, exact = [], [], [], 0, []
+    uniform, pixels, delays, texts, right = [], [], [], 0, []
     missed: dict[str, int] = {}
     per_stream: list[float] = []
     clocks: list[tuple[list[float], float]] = []
@@ -75,7 +76,7 @@ def score_streams(runs: list[tuple[Stream, runner.StreamResult]], tolerance_s: f
         texts += len(result.texts)
         for t in result.texts:
             now = s.state_at((t.request.stamp_ns - result.first_ns) / NS)
-            exact.append(t.text == language.state_text(now, s.scene))
+            right += sentences_right(t.text, language.state_text(now, s.scene))
     precision, recall = matched / max(1, detected), matched / max(1, true)
     segments = sum(len(s.segments) for s, _ in runs)
     return {
@@ -94,7 +95,7 @@ def score_streams(runs: list[tuple[Stream, runner.StreamResult]], tolerance_s: f
         "delay_s_median": float(np.median(delays)) if delays else None,
         "delay_s_p95": float(np.quantile(delays, 0.95)) if delays else None,
         "texts_per_segment": texts / segments,
-        "texts_exact": float(np.mean(exact)) if exact else None,
+        "sentences_right": float(np.mean(right)) if right else None,
         "missed": missed,
         "familiar_share": float(np.mean([t.familiar for _, r in runs for t in r.texts] or [np.nan])),
     }
