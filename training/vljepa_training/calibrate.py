@@ -1,6 +1,8 @@
-"""What a decoded text's log-probability says: which share of it is right, and where the familiar ends. Fitted on held-out streams.
+"""What a decoded text's log-probability says: which share of it is right, and where the familiar ends. Fitted on held-out
+streams.
 
-A state text is a list of facts, one a sentence. Its confidence is the share of its sentences that are to be expected true, so that a
+A state text is a list of facts, one a sentence. Its confidence is the share of its sentences that are to be expected true, so
+that a
 text with one wrong shape is not worth as little as one that is wrong throughout.
 """
 
