@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vljepa_ros.cli.recording import Beat
-from vljepa_ros.cli.story import detected_segments, rows, true_words
+from vljepa_ros.cli.story import detected_segments, news, rows, true_pieces
 
 
 def told(recording, now_s, known=True):
@@ -56,6 +56,24 @@ def test_words_of_a_later_segment_are_not_put_into_the_first_one_s_mouth(make_re
     assert second.text is recording.texts[0]
 
 
-def test_the_truth_in_words_is_the_state_at_first_and_events_later(make_recording):
+def test_the_truth_in_words_is_the_state_at_first_and_the_event_with_its_state_later(make_recording):
     recording = make_recording(true_s=[5.0])
-    assert [true_words(one) for one in recording.truth] == ["The lamp is off.", "The lamp goes on."]
+    assert [true_pieces(one) for one in recording.truth] == [
+        [("The lamp is off.", True)], [("The lamp goes on.", True), ("The lamp is on.", False)],
+    ]  # fmt: skip
+
+
+def test_news_are_the_sentences_that_were_not_said_before():
+    before = "The lamp is on. The drawer is open. The red cube is on the left."
+    after = "The lamp is off. The drawer is open.  The red cube is in the gripper"
+    lamp, drawer, cube = news(after, before)
+    assert (lamp, drawer) == (("The lamp is off.", True), ("The drawer is open.", False))
+    assert cube == ("The red cube is in the gripper", True)
+    assert news("", before) == []
+    assert news("On.", "") == [("On.", True)]
+
+
+def test_each_row_knows_what_was_said_before(make_recording):
+    recording = make_recording(true_s=None, found_s=[5.0, 9.0])
+    recording.texts = [replace(one, what=replace(one.what, text=f"Text {k}.")) for k, one in enumerate(recording.texts)]
+    assert [row.said_before for row in rows(recording, 20.0)] == ["", "Text 0.", "Text 1."]

@@ -8,7 +8,7 @@ import pytest
 from vljepa_ros.cli import strips, timeline
 from vljepa_ros.cli.recording import Recording
 from vljepa_ros.cli.summary import summarise
-from vljepa_ros.cli.wrapping import width_of, wrap
+from vljepa_ros.cli.wrapping import runs, width_of, wrap
 
 LONG = (
     "The gripper pushes the large purple cylinder to the right. The lamp is off. The drawer is open. The red cube is on the left."
@@ -106,3 +106,18 @@ def test_lines_are_no_wider_than_asked_and_lose_no_word_without_saying_so(text, 
 
 def test_a_box_without_room_for_two_letters_stays_empty():
     assert wrap("The lamp", 0.1, 7.0, 8) == []
+
+
+@pytest.mark.parametrize("width_in", [0.5, 1.0, 3.0])
+def test_runs_keep_each_word_s_mark_through_hyphens_and_the_ellipsis(width_in):
+    long = "Donaudampfschifffahrtsgesellschaft."
+    pieces = [("The lamp is off.", True), (long, False), ("The well-known cube moves.", True), ("x " * 99, False)]
+    lines = wrap(" ".join(words for words, _ in pieces), width_in, 7.0, 12)
+    cut = runs(lines, pieces)
+    assert [" ".join(words for words, _ in row) for row in cut] == lines
+    marked = {True: "", False: ""}
+    for words, mark in (one for row in cut for one in row):
+        marked[mark] += words.replace("-", "").replace(" ", "")
+    assert "Thelampisoff.Thewellknowncubemoves.".startswith(marked[True].rstrip("…"))
+    assert (long + "x" * 99).startswith(marked[False].rstrip("…"))
+    assert marked[True] and marked[False]

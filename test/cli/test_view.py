@@ -66,7 +66,7 @@ def test_plain_lines_tell_everything_once(make_recording):
     text = out.getvalue()
     assert text.splitlines()[:2] == ["vljepa demo", "waiting"]
     assert text.count("transition  distance 0.50 above 0.10") == 1
-    assert text.count("The lamp is on.  (80%)  | truth: The lamp goes on.") == 1
+    assert text.count("The lamp is on.  (80%)  | truth: The lamp goes on. The lamp is on.") == 1
     assert text.count("start       The lamp is on.  (80%)  | truth: The lamp is off.") == 1
     assert text.count("embeddings 10.0/s") == 1
 

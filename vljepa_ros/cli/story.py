@@ -1,6 +1,7 @@
 """What happened so far, for people: the detected segments with their words, and the true ones beside them. Knows no terminal."""
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from vljepa_ros.cli.recording import Heard, Recording
@@ -8,6 +9,7 @@ from vljepa_ros.cli.sources import TrueSegment
 from vljepa_ros.evaluation.boundaries import match
 from vljepa_ros.streaming.types import Transition, Trigger
 
+Pieces = list[tuple[str, bool]]  # words in order, and whether they are the ones to look at
 GRACE_S = 1.5  # how long after the tolerance a boundary may still be found: clips, settling and words take their time
 
 
@@ -27,6 +29,7 @@ class Row:
     at_s: float
     truth: TrueSegment | None = None
     detected: Detected | None = None
+    said_before: str = ""  # of the detected segment before
 
     def verdict(self, truth_known: bool) -> str:
         """found | missed | extra, or "" where there is no truth to judge by."""
@@ -58,19 +61,34 @@ def rows(recording: Recording, now_s: float, tolerance_s: float = 1.0) -> list[R
     pairs = match([t for t, _ in happened], [one.start_s for one in changes], tolerance_s)
     truth_of, found = {j: happened[i] for i, j in pairs}, {i for i, _ in pairs}
     first = recording.truth[0] if recording.truth else None
+    before, last = {}, ""
+    for one in segments:
+        before[id(one)], last = last, one.text.what.text if one.text is not None else last
     # The state that the stream begins with: nobody detects it, and yet it is found.
-    out = [Row(0.0 if k == 0 else one.start_s, first if k == 0 else None, one)
+    out = [Row(0.0 if k == 0 else one.start_s, first if k == 0 else None, one, before[id(one)])
            for k, one in enumerate(one for one in segments if one.transition is None)]  # fmt: skip
     for j, one in enumerate(changes):
         t, segment = truth_of.get(j, (one.start_s, None))
-        out.append(Row(t, segment, one))
+        out.append(Row(t, segment, one, before[id(one)]))
     out += [Row(t, one) for i, (t, one) in enumerate(happened) if i not in found and now_s - t > tolerance_s + GRACE_S]
     return sorted(out, key=lambda row: row.at_s)
 
 
-def true_words(segment: TrueSegment) -> str:
-    """What should be said of it: the state at the beginning, the event later."""
-    return segment.state if segment.event == "start" and segment.state else segment.caption
+def true_pieces(segment: TrueSegment) -> Pieces:
+    """The truth in words: the event, which is news, and the state that it leads to."""
+    if segment.event == "start" and segment.state:
+        return [(segment.state, True)]
+    return [(segment.caption, True), *([(segment.state, False)] if segment.state else [])]
+
+
+def news(text: str, before: str) -> Pieces:
+    """A text by its sentences, each with whether it is new: not among those of the text before."""
+    known = set(_sentences(before))
+    return [(sentence, sentence not in known) for sentence in _sentences(text)]
+
+
+def _sentences(text: str) -> list[str]:
+    return [part for part in re.split(r"(?<=[.!?;])\s+", text.strip()) if part]
 
 
 def _opening(recording: Recording, epoch: int) -> Heard | None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from vljepa_ros.cli.recording import Recording
-from vljepa_ros.cli.story import detected_segments, true_words
-from vljepa_ros.cli.wrapping import LINE, wrap
+from vljepa_ros.cli.story import Pieces, detected_segments, news, true_pieces
+from vljepa_ros.cli.wrapping import LINE, runs, width_of, wrap
 from vljepa_ros.evaluation.boundaries import match
 
-TEXT_PT, MAX_LINES, PAD = 7.0, 8, 0.05
+TEXT_PT, PAD = 7.0, 0.05
+MAX_LINES, FEW_LINES = 12, 8  # in a box, and in one so narrow that its words should not set the height of all
 # inches: a box narrower than this that only ends or begins here, and is wider in the neighbouring system, stays empty
 STUB = 0.75
 INK, SOFT, FAINT, PAPER = "#1d2733", "#66727f", "#c9d0d6", "#fbfaf7"
@@ -20,13 +21,13 @@ TRUTH_FILL, SAID_FILL, ODD_FILL = ("#e3f1ea", "#d3e8dd"), ("#fdeedd", "#f9e0c4")
 
 @dataclass(frozen=True)
 class Span:
-    """A box of a band: seconds from and to, what stands in it, and how."""
+    """A box of a band: seconds from and to, the words in it, its colour, and whether they are to be doubted."""
 
     start_s: float
     end_s: float
-    text: str
+    pieces: Pieces
     fill: str
-    italic: bool = False
+    odd: bool = False
 
 
 class Judged:
@@ -42,7 +43,7 @@ class Judged:
 def truth_spans(recording: Recording, duration_s: float) -> list[Span]:
     starts = [recording.seconds(segment.start_ns) for segment in recording.truth] + [duration_s]
     return [
-        Span(start_s, min(end_s, duration_s), true_words(segment), TRUTH_FILL[k % 2])
+        Span(start_s, min(end_s, duration_s), true_pieces(segment), TRUTH_FILL[k % 2])
         for k, (segment, start_s, end_s) in enumerate(zip(recording.truth, starts, starts[1:]))
         if start_s < duration_s
     ]
@@ -51,11 +52,13 @@ def truth_spans(recording: Recording, duration_s: float) -> list[Span]:
 def said_spans(recording: Recording, duration_s: float) -> list[Span]:
     """The detected segments, each with the first text said of it."""
     segments = detected_segments(recording)
-    spans = []
+    spans, before = [], ""
     for k, (one, end_s) in enumerate(zip(segments, [*(later.start_s for later in segments[1:]), duration_s])):
         text = "(nothing said)" if one.text is None else one.text.what.text
         odd = one.text is None or not one.text.what.familiar
-        spans.append(Span(one.start_s, max(end_s, one.start_s), text, ODD_FILL if odd else SAID_FILL[k % 2], odd))
+        pieces = [(text, False)] if odd else news(text, before)
+        spans.append(Span(one.start_s, max(end_s, one.start_s), pieces, ODD_FILL if odd else SAID_FILL[k % 2], odd))
+        before = text if one.text is not None else before
     return spans
 
 
@@ -66,14 +69,16 @@ def band_height(spans: list[Span], window: tuple[float, float], inches_per_s: fl
     return 0.0 if not spans else max([1, *lines]) * TEXT_PT * LINE / 72 + 2 * PAD
 
 
-def _lines(span: Span, window: tuple[float, float], inches_per_s: float) -> list[str]:
-    """Its text, wrapped, where it begins in this window; a span that goes on from the line above repeats it with an ellipsis."""
+def _lines(span: Span, window: tuple[float, float], inches_per_s: float) -> list[list[tuple[str, bool]]]:
+    """Its words in this window, in lines of runs of equal weight. What goes on from the system above repeats them."""
     width = (min(span.end_s, window[1]) - max(span.start_s, window[0])) * inches_per_s - 2 * PAD
     split = span.start_s < window[0] or span.end_s > window[1]
     if split and width < STUB and (span.end_s - span.start_s) * inches_per_s > 2 * STUB:
         return []
-    text = span.text if span.start_s >= window[0] else f"… {span.text}"
-    return wrap(text, width, TEXT_PT, MAX_LINES, style="italic" if span.italic else "normal")
+    pieces = span.pieces if span.start_s >= window[0] else [("…", False), *span.pieces]
+    text = " ".join(words for words, _ in pieces)
+    lines = wrap(text, width, TEXT_PT, MAX_LINES if width > STUB else FEW_LINES, style="italic" if span.odd else "normal")
+    return runs(lines, pieces)
 
 
 def film(ax, window, recording, inches: tuple[float, float]) -> None:
@@ -115,15 +120,11 @@ def band(ax, window, band, inches_per_s, ink) -> None:
         if span.start_s >= window[0]:
             ax.axvline(span.start_s, color=ink, lw=1.1)
         for n, line in enumerate(_lines(span, window, inches_per_s)):
-            ax.text(
-                start + PAD / inches_per_s,
-                height - PAD - (n + 0.82) * TEXT_PT * LINE / 72,
-                line,
-                fontsize=TEXT_PT,
-                color=SOFT if span.italic else INK,
-                style="italic" if span.italic else "normal",
-                clip_on=True,
-            )
+            x, y = start + PAD / inches_per_s, height - PAD - (n + 0.82) * TEXT_PT * LINE / 72
+            style = "italic" if span.odd else "normal"
+            for words, new in line:
+                ax.text(x, y, words, fontsize=TEXT_PT, color=INK if new else SOFT, style=style, clip_on=True)
+                x += width_of(words + " ", TEXT_PT, style=style) / inches_per_s
 
 
 def curve(ax, window, recording, judged) -> None:

@@ -109,7 +109,7 @@ def _legend(figure, total: float, recording: Recording) -> None:
     if recording.truth_known:
         put("missed, or one too many", color=WRONG)
     put("threshold", color=SOFT, ls=(0, (4, 3)), lw=0.9)
-    put("grey, slanted: unfamiliar to the model", color=FAINT, lw=6)
+    put("slanted on grey: unfamiliar to the model · dark words: what is new", color=FAINT, lw=6)
 
 
 def _system(figure, total, top, window, truth, said, recording, judged) -> float:

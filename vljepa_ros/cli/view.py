@@ -15,7 +15,7 @@ from rich.text import Text
 
 from vljepa_ros.cli.halfblocks import half_blocks
 from vljepa_ros.cli.recording import Recording
-from vljepa_ros.cli.story import Row, rows, true_words
+from vljepa_ros.cli.story import Pieces, Row, news, rows, true_pieces
 from vljepa_ros.streaming.types import DecodedText, Trigger
 
 NEAR_S = 1.0  # an event this far from a detected boundary is the one it stands for
@@ -83,9 +83,9 @@ class PlainView:
         starts = [(abs(r.seconds(one.start_ns) - at_s), one) for one in r.truth]
         if said.request.trigger is Trigger.START:
             begun = [one for one in r.truth if r.seconds(one.start_ns) <= at_s]
-            return f"  | truth: {true_words(begun[-1])}" if begun else ""
+            return f"  | truth: {_plain(true_pieces(begun[-1]))}" if begun else ""
         far_s, nearest = min(starts, key=lambda one: one[0], default=(NEAR_S + 1, None))
-        return f"  | truth: {true_words(nearest)}" if far_s <= NEAR_S else "  | truth: no event here"
+        return f"  | truth: {_plain(true_pieces(nearest))}" if far_s <= NEAR_S else "  | truth: no event here"
 
     def _say(self, line: str) -> None:
         print(line, file=self._out, flush=True)
@@ -106,7 +106,12 @@ class LiveView:
             self._live.update(self._draw(note), refresh=True)
 
     def close(self) -> None:
+        """Give the terminal back, with the whole story on it: the live view goes with its screen."""
         self._live.stop()
+        story = rows(self._recording, self._recording.duration_s)
+        if story:
+            self._console.print(self._table([self._cells(row) for row in story]))
+            self._console.print()
 
     def _draw(self, note: str) -> Layout:
         r = self._recording
@@ -155,25 +160,26 @@ class LiveView:
     def _story(self, width: int, lines: int) -> Panel:
         """The newest segments that fit, the newest at the bottom."""
         r = self._recording
-        table = Table(box=None, expand=True, padding=(0, 1), header_style=INK["soft"])
-        table.add_column("", width=6, justify="right")
-        table.add_column("said", ratio=3)
-        table.add_column("sure", width=4, justify="right")
-        if r.truth_known:
-            table.add_column("truth", ratio=2)
         room, shown = lines - 3, []
         columns = ((width - 22) * 3 // 5, (width - 22) * 2 // 5) if r.truth_known else (width - 20,)
         for row in reversed(rows(r, r.duration_s)):
             cells = self._cells(row)
-            room -= max(
-                len(cell.wrap(self._console, column)) for cell, column in zip((cells[1], *cells[3:]), columns, strict=True)
-            )
+            room -= max(len(cell.wrap(self._console, column)) for cell, column in zip((cells[1], *cells[3:]), columns))
             if room < 0 and shown:
                 break
             shown.append(cells)
-        for cells in reversed(shown):
+        return Panel(self._table(shown[::-1]), title="segments", title_align="left", border_style=INK["quiet"])
+
+    def _table(self, lines: list[list[Text]]) -> Table:
+        table = Table(box=None, expand=True, padding=(0, 1), header_style=INK["soft"])
+        table.add_column("", width=6, justify="right")
+        table.add_column("said", ratio=3)
+        table.add_column("sure", width=4, justify="right")
+        if self._recording.truth_known:
+            table.add_column("truth", ratio=2)
+        for cells in lines:
             table.add_row(*cells)
-        return Panel(table, title="segments", title_align="left", border_style=INK["quiet"])
+        return table
 
     def _cells(self, row: Row) -> list[Text]:
         verdict = row.verdict(self._recording.truth_known)
@@ -181,15 +187,13 @@ class LiveView:
         clock = Text(f"{int(row.at_s // 60)}:{row.at_s % 60:04.1f}", style=INK["soft"])
         if row.detected is not None and row.detected.text is not None:
             said = row.detected.text.what
-            words = Text(said.text, style=ink if said.familiar else f"italic {INK['soft']}")
+            words = _styled(news(said.text, row.said_before), ink) if said.familiar else Text(said.text, f"italic {INK['soft']}")
             sure = Text(f"{said.confidence:.0%}" if said.familiar else "?", style=INK["soft"])
         else:
             words, sure = Text("missed" if verdict == "missed" else "…", style=ink), Text()
         cells = [clock, words, sure]
         if self._recording.truth_known:
-            cells.append(
-                Text(true_words(row.truth), style=INK["truth"]) if row.truth else Text("no event here", style=INK["wrong"])
-            )
+            cells.append(_styled(true_pieces(row.truth), INK["truth"]) if row.truth else Text("no event here", INK["wrong"]))
         return cells
 
     def _progress(self, width: int, note: str) -> Text:
@@ -237,3 +241,12 @@ def curve(r: Recording, width: int, height: int) -> Group:
                 line.append(BLOCKS[eighths], style=INK["said"] if beat.distance > beat.threshold else INK["curve"])
         lines.append(line)
     return Group(*lines, Text("distance to the segment so far" if beats else "", style=INK["quiet"], no_wrap=True))
+
+
+def _styled(pieces: Pieces, ink: str) -> Text:
+    """News in colour, the rest in grey."""
+    return Text(" ").join(Text(words, style=ink if new else INK["soft"]) for words, new in pieces)
+
+
+def _plain(pieces: Pieces) -> str:
+    return " ".join(words for words, _ in pieces)

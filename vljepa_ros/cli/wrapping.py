@@ -39,6 +39,25 @@ def wrap(text: str, width_in: float, size_pt: float, max_lines: int, weight: str
     return lines
 
 
+def runs(lines: list[str], pieces: list[tuple[str, bool]]) -> list[list[tuple[str, bool]]]:
+    """Wrapped lines of the joined `pieces` (words and a mark), each line cut into runs of one mark."""
+    marks = [mark for words, mark in pieces for letter in words if not letter.isspace()]
+    letters = [letter for words, _ in pieces for letter in words if not letter.isspace()]
+    at, out = 0, []
+    for line in lines:
+        row: list[tuple[str, bool]] = []
+        for word in line.split():
+            mark = marks[min(at, len(marks) - 1)]
+            # What wrapping has added, a hyphen or an ellipsis, is none of the letters.
+            at += len(word) if "".join(letters[at : at + len(word)]) == word else len(word) - 1
+            if row and row[-1][1] == mark:
+                row[-1] = (f"{row[-1][0]} {word}", mark)
+            else:
+                row.append((word, mark))
+        out.append(row)
+    return out
+
+
 @lru_cache(maxsize=20_000)
 def width_of(text: str, size_pt: float, weight: str = "normal", style: str = "normal") -> float:
     """Width in inches of one line in the default font."""
