@@ -11,6 +11,7 @@ pytest.importorskip("mujoco")
 from vljepa_training.tabletop.dataset import render, training_stream  # noqa: E402
 from vljepa_training.tabletop.render import OBJECT, Renderer  # noqa: E402
 from vljepa_training.tabletop.samples import TOKEN_CHANNELS, TabletopStore, augment  # noqa: E402
+from vljepa_training.tabletop.scene import COLOURS  # noqa: E402
 from vljepa_training.tabletop.stream import Sensor, Stream  # noqa: E402
 
 pytestmark = pytest.mark.render
@@ -52,8 +53,11 @@ def test_store_targets_agree_with_the_stream(data):
     assert store.clip(0, 20).shape == (8, 128, 128, 3)
     targets = store.token_targets(0, 20)
     assert targets.shape == (4, 8, 8, TOKEN_CHANNELS)
-    assert 0 <= targets[..., :13].min() and targets[..., :10].sum((1, 2)).min() > 0
+    assert 0 <= targets[..., :13].min() and targets[..., :13].max() <= 1
+    colours = list(COLOURS)
+    seen = {colours[c] for c in range(len(colours)) if targets[..., c].sum() > 0}
     stream = training_stream(0)
+    assert seen == {o.colour for o in stream.scene.objects}
     assert store.facts(0, 20)[1] == stream.state_at(4.0).lamp_on
     assert augment(store.clip(0, 20), np.random.default_rng(0)).shape == (8, 128, 128, 3)
 
