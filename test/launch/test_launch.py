@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.launch
+pytestmark = [pytest.mark.launch, pytest.mark.timeout(300)]
 
 LAUNCH_FILE = Path(__file__).parents[2] / "launch" / "vljepa.launch.py"
 LAUNCH = """
@@ -80,7 +80,7 @@ def test_from_camera_to_text(
 
     outside.create_timer(0.05, publish)
 
-    def until(predicate: Callable[[], Any], what: str, timeout: float = 60.0) -> None:
+    def until(predicate: Callable[[], Any], what: str, timeout: float = 150.0) -> None:
         def alive() -> Any:
             assert launched.poll() is None, f"the launch ended: {log.read_text()}"
             return predicate()

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(300)
+STARTS_S = 150.0  # for a process to import torch: 3 s on two idle cores, a minute where others use them
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
@@ -47,7 +49,7 @@ def ended(process: subprocess.Popen, log: Path) -> int:
 
 def test_camera_to_text_between_processes(bench: Any, start: Any, noise: Any, to_image: Any, tmp_path: Path) -> None:
     processes = [start(name, checkpoint=bench.checkpoint) for name in ("predictor_node", "decoder_node")]
-    bench.until(lambda: all(bench.status(f"{name}: node") for name in ("predictor_node", "decoder_node")), "both nodes")
+    bench.until(lambda: all(bench.status(f"{name}: node") for name in ("predictor_node", "decoder_node")), "both nodes", STARTS_S)
     for name in ("predictor_node", "decoder_node"):
         bench.until_said(f"{name}: node", "active", level=b"\x00")
     from sensor_msgs.msg import Image
@@ -73,20 +75,32 @@ def test_camera_to_text_between_processes(bench: Any, start: Any, noise: Any, to
 
 
 @pytest.mark.parametrize("name", ["predictor_node", "decoder_node"])
-@pytest.mark.parametrize(
-    "signals", [[signal.SIGTERM], [signal.SIGINT] * 3], ids=["SIGTERM", "SIGINT three times"]
-)
-def test_signals_end_a_node_with_status_0(bench: Any, start: Any, tmp_path: Path, name: str, signals: list[int]) -> None:
+def test_sigterm_ends_a_node_with_status_0(bench: Any, start: Any, tmp_path: Path, name: str) -> None:
     process = start(name, checkpoint=bench.checkpoint)
-    bench.until(lambda: bench.status(f"{name}: node"), "the node")
-    for number in signals:
-        process.send_signal(number)
+    bench.until(lambda: bench.status(f"{name}: node"), "the node", STARTS_S)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process, tmp_path / f"{name}.log") == 0
+
+
+@pytest.mark.parametrize("name", ["predictor_node", "decoder_node"])
+def test_any_number_of_sigints_ends_a_node_with_status_0(
+    bench: Any, start: Any, tmp_path: Path, wait_until: Any, name: str
+) -> None:
+    """A launched node gets two with every Ctrl-C, and people press it again; one falls into every moment of the ending."""
+    process = start(name, checkpoint=bench.checkpoint)
+    bench.until(lambda: bench.status(f"{name}: node"), "the node", STARTS_S)
+
+    def interrupted() -> bool:
+        process.send_signal(signal.SIGINT)
+        return process.poll() is not None
+
+    wait_until(interrupted, timeout=60, what="its end")
     assert ended(process, tmp_path / f"{name}.log") == 0
 
 
 def test_a_process_outlives_a_missing_checkpoint(bench: Any, start: Any, tmp_path: Path) -> None:
     process = start("predictor_node", checkpoint=tmp_path / "nowhere")
-    bench.until(lambda: bench.status("predictor_node: node"), "the node")
+    bench.until(lambda: bench.status("predictor_node: node"), "the node", STARTS_S)
     bench.until_said("predictor_node: node", "unconfigured", "nowhere", level=b"\x02")
     assert process.poll() is None
     process.send_signal(signal.SIGINT)

@@ -41,6 +41,7 @@ class DecoderNode(ManagedNode):
 
     def __init__(self, **kwargs) -> None:
         super().__init__("decoder_node", {"": DecoderParams, "decode": DecodeParams}, **kwargs)
+        self._decode_params = DecodeParams()
         self._labels: tuple[str, ...] = ()
         self._labels_ND: np.ndarray | None = None
         self._model: VLJEPA | None = None
@@ -59,7 +60,7 @@ class DecoderNode(ManagedNode):
 
     def configure(self) -> None:
         params: DecoderParams = self.parameters.read()
-        self.parameters.read("decode")  # a fault in it is one of configure, not of activate
+        self._decode_params = self.parameters.read("decode")
         if "" in params.labels:
             raise ValueError(f"labels must not be empty texts, got {list(params.labels)}")
         self._model = load_model(params, ("text_decoder", "text_encoder") if params.labels else ("text_decoder",))
@@ -68,12 +69,12 @@ class DecoderNode(ManagedNode):
         self._query = params.query or self._model.config.prompts.get("state", "")
         self._warm_up()
         self._topics = PredictorTopics(
-            self, self._model.space_id, self._model.dim, self._query, self._on_embedding, self._on_transition, self._new_policy
+            self, self._model.space_id, self._model.dim, self._query, self._on_embedding, self._on_transition
         )
         self._publisher = self.outputs.add(DecodedTextMessage, "~/text", qos.LATCHED)
 
     def activate(self) -> None:
-        self._new_policy()
+        self._policy = DecodePolicy(self._decode_params, self._query)
         self._queue = RequestQueue(self.parameters.value("queue"))
         self._worker = Worker("decoder worker", self._queue, self._speak)
         self._topics.start()
@@ -91,9 +92,6 @@ class DecoderNode(ManagedNode):
 
     def release(self) -> None:
         self._publisher = self._model = self._labels_ND = self._topics = self._policy = self._queue = None
-
-    def _new_policy(self) -> None:
-        self._policy = DecodePolicy(self.parameters.read("decode"), self._query)
 
     def _warm_up(self) -> None:
         started = time.perf_counter()

@@ -214,6 +214,9 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> None:
         # Python's last garbage collection walks through all of torch, for most of a second: by far the longest part of the end,
         # and on a busy machine longer than launch waits before it kills.
         gc.freeze()
+        if threading.current_thread() is threading.main_thread():  # Python's ending would make them deadly again
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
 
 
 def _one_line(error: BaseException) -> str:

@@ -28,11 +28,11 @@ class PredictorTopics:
 
     def __init__(
         self, node: LifecycleNode, space_id: str, dim: int, query: str, on_embedding: Callable[[Embedding], None],
-        on_transition: Callable[[Transition], None], on_restart: Callable[[], None],
+        on_transition: Callable[[Transition], None],
     ) -> None:
-        """`query`: the one that is waited for. `on_restart`: called when the predictor begins anew, before what it says then."""
+        """`query`: the one that is waited for."""
         self._space_id, self._dim, self._query = space_id, dim, query
-        self._on_embedding, self._on_transition, self._on_restart = on_embedding, on_transition, on_restart
+        self._on_embedding, self._on_transition = on_embedding, on_transition
         self._inputs = (
             Input(node, SemanticEmbedding, "predictor_node/embedding", self._on_embedding_message, qos.RESULTS),
             Input(node, WorldStateTransition, "predictor_node/transition", self._on_transition_message, qos.RESULTS),
@@ -90,9 +90,7 @@ class PredictorTopics:
 
     def _take_embedding(self, embedding: Embedding) -> None:
         self._answered[embedding.query] = time.monotonic()
-        if embedding.sequence < self._sequence:  # another run of it, which may number epochs and segments as before
-            self._restarts += 1
-            self._on_restart()
+        self._restarts += embedding.sequence < self._sequence  # counted to tell of it; the policy finds out by itself
         self._sequence = embedding.sequence
         self._on_embedding(embedding)
 
