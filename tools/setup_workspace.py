@@ -124,7 +124,8 @@ def make_environment(ws: Workspace) -> None:
         with _step(f"creating {ws.venv.name}"):
             _run([ws.python, "-m", "venv", *(["--system-site-packages"] if ws.sourced else []), str(ws.venv)], log)
     (ws.venv / "made_from.json").unlink(missing_ok=True)
-    pip = [str(ws.venv / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    # Python compiles what it imports, when it does: compiling all of it here would double the time.
+    pip = [str(ws.venv / "bin/python"), "-m", "pip", "install", "--no-compile", "--disable-pip-version-check", "--no-input"]
     if ws.sourced:
         with _step(f"installing what {ws.sourced} lacks, progress in {log.relative_to(ROOT)}"):
             _run([*pip, *preflight.requirements_beside(ws.python, ws.sets)], log)
