@@ -55,7 +55,7 @@ def test_a_bag_from_camera_to_text(demo, make_bag, make_recording, tmp_path, sto
     run = demo(make_bag(tmp_path / "bag", seconds=7.0, storage=storage, raw=raw, width=320, height=240))
     words = told(run, "start   ")
     assert "vljepa demo · bag bag · /camera/image_raw" in words
-    assert "| truth: Colour 1 appears. The lamp is on." in words
+    assert words.split("| truth: ")[-1].rstrip().endswith("The lamp is on.")
     processes = family(run)
     assert {"predictor_node", "decoder_node", "player"} == {
         name for name in ("predictor_node", "decoder_node", "player") if any(name in " ".join(one.cmdline()) for one in processes)
