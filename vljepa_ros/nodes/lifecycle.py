@@ -207,6 +207,10 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> None:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        # A signal may end the context between two of the executor's own calls, which then fail in ways of their own.
+        if rclpy.ok():
+            raise
     finally:
         if node is not None:
             node.destroy_node()
