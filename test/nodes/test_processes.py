@@ -18,15 +18,15 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
-    """`start(name, **parameters)` -> the process of a script, its output in `tmp_path/<name>.log`."""
+    """`start(name, **parameters)` -> the process of a script (or of `program`), its output in `tmp_path/<name>.log`."""
     started: list[subprocess.Popen] = []
 
-    def begin(name: str, **parameters: Any) -> subprocess.Popen:
+    def begin(name: str, program: list[str] | None = None, **parameters: Any) -> subprocess.Popen:
         arguments = [item for key, value in parameters.items() for item in ("-p", f"{key}:={value}")]
         with (tmp_path / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, str(SCRIPTS / name), "--ros-args", *arguments], stdout=log, stderr=subprocess.STDOUT,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                [sys.executable, *(program or [str(SCRIPTS / name)]), "--ros-args", *arguments], stdout=log,
+                stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1"},
             )
         started.append(process)
         return process
@@ -82,20 +82,33 @@ def test_sigterm_ends_a_node_with_status_0(bench: Any, start: Any, tmp_path: Pat
     assert ended(process, tmp_path / f"{name}.log") == 0
 
 
-@pytest.mark.parametrize("name", ["predictor_node", "decoder_node"])
-def test_any_number_of_sigints_ends_a_node_with_status_0(
-    bench: Any, start: Any, tmp_path: Path, wait_until: Any, name: str
-) -> None:
-    """A launched node gets two with every Ctrl-C, and people press it again; one falls into every moment of the ending."""
-    process = start(name, checkpoint=bench.checkpoint)
-    bench.until(lambda: bench.status(f"{name}: node"), "the node", STARTS_S)
+SLOW = """
+import time
+from vljepa_ros.nodes.decoder_node import DecoderNode
+from vljepa_ros.nodes.lifecycle import run
+
+class Slow(DecoderNode):
+    def release(self):
+        time.sleep(0.5)
+        super().release()
+        print("released", flush=True)
+
+run(Slow)
+"""
+
+
+def test_any_number_of_sigints_ends_a_node_with_status_0(bench: Any, start: Any, tmp_path: Path, wait_until: Any) -> None:
+    """A launched node gets two with every Ctrl-C, and people press it again; some fall into every part of the ending."""
+    process = start("slow", program=["-c", SLOW], checkpoint=bench.checkpoint)
+    bench.until(lambda: bench.status("decoder_node: node"), "the node", STARTS_S)
 
     def interrupted() -> bool:
         process.send_signal(signal.SIGINT)
         return process.poll() is not None
 
     wait_until(interrupted, timeout=60, what="its end")
-    assert ended(process, tmp_path / f"{name}.log") == 0
+    assert ended(process, tmp_path / "slow.log") == 0
+    assert "released" in (tmp_path / "slow.log").read_text()
 
 
 def test_a_process_outlives_a_missing_checkpoint(bench: Any, start: Any, tmp_path: Path) -> None:
