@@ -11,6 +11,13 @@ _prepend() { # NAME FOLDER: put a folder that exists first in a path variable, o
     if [ -d "$2" ] && [[ ":${!1-}:" != *":$2:"* ]]; then export "$1=$2${!1:+:${!1}}"; fi
 }
 
+# One copy of the package on the path: extend_path would fill what is missing here from another checkout or workspace, in silence.
+IFS=: read -ra _entries <<< "${PYTHONPATH-}"
+PYTHONPATH=""
+for _folder in "${_entries[@]}"; do
+    [ -d "$_folder/vljepa_ros" ] || [ -d "$_folder/vljepa_training" ] || PYTHONPATH+="${PYTHONPATH:+:}$_folder"
+done
+
 _prepend PATH "$_venv/bin"
 _prepend PATH "$_root/scripts"
 for _folder in "$_install"/lib/python3*/site-packages "$_install"/local/lib/python3*/dist-packages "$_root/training" "$_root"; do
@@ -35,4 +42,4 @@ if [ -z "${FASTRTPS_DEFAULT_PROFILES_FILE-}" ] && [ -n "${FASTDDS_DEFAULT_PROFIL
 fi
 
 unset -f _prepend
-unset _root _column _venv _install _folder
+unset _root _column _venv _install _folder _entries

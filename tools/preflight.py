@@ -62,11 +62,11 @@ def check(python: str) -> None:
         )
 
 
-def sourced_ros(root: Path) -> str | None:
-    """Name and prefix of the ROS 2 that this shell has sourced, None without. Environments below `root` are our own wheels."""
+def sourced_ros() -> str | None:
+    """Name and prefix of the ROS 2 that this shell has sourced, None without. A virtual environment is some checkout's wheels."""
     for prefix in filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)):
         folder = Path(prefix).resolve()
-        if (folder / "share/rclpy/package.xml").exists() and root not in folder.parents:
+        if (folder / "share/rclpy/package.xml").exists() and not (folder / "pyvenv.cfg").exists():
             return f"ROS 2 {os.environ.get('ROS_DISTRO', '').capitalize()} in {folder}"
     return None
 

@@ -33,7 +33,7 @@ class Workspace:
     """Paths and inputs of one column: the sourced ROS 2, or one of the two sets of wheels."""
 
     def __init__(self) -> None:
-        self.sourced = preflight.sourced_ros(ROOT)
+        self.sourced = preflight.sourced_ros()
         self.column = "jazzy" if self.sourced else os.environ.get("ROS_WHEELS") or "jazzy"
         if self.column not in COLUMNS:
             raise SystemExit(f"ROS_WHEELS must be one of {', '.join(COLUMNS)}, got {self.column!r}")

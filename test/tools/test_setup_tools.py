@@ -79,13 +79,14 @@ def test_a_sourced_ros_is_seen_and_our_own_wheels_are_not(tmp_path, monkeypatch)
     for prefix in (apt, ours):
         (prefix / "share/rclpy").mkdir(parents=True)
         (prefix / "share/rclpy/package.xml").touch()
+    (ours / "pyvenv.cfg").touch()
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path / 'overlay'}:{ours}")
-    assert preflight.sourced_ros(tmp_path / "checkout") is None
+    assert preflight.sourced_ros() is None
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path / 'overlay'}:{ours}:{apt}")
-    assert preflight.sourced_ros(tmp_path / "checkout") == f"ROS 2 Jazzy in {apt}"
+    assert preflight.sourced_ros() == f"ROS 2 Jazzy in {apt}"
     monkeypatch.delenv("AMENT_PREFIX_PATH")
-    assert preflight.sourced_ros(tmp_path / "checkout") is None
+    assert preflight.sourced_ros() is None
 
 
 def test_beside_a_sourced_ros_numpy_stays_as_that_ros_has_it(tmp_path, monkeypatch):
@@ -211,3 +212,12 @@ def test_the_checkout_comes_before_the_install_space():
     path = in_bash(f". {TOOLS}/env.sh; echo $PYTHONPATH")[0].split(":")
     assert path[:2] == [str(ROOT), str(ROOT / "training")]
     assert all("install" in place for place in path[2:])
+
+
+def test_another_copy_of_the_package_leaves_the_path(tmp_path):
+    for name in ("other/vljepa_ros", "mine"):
+        (tmp_path / name).mkdir(parents=True)
+    code = f". {TOOLS}/env.sh; echo $PYTHONPATH"
+    path = in_bash(code, PYTHONPATH=f"{tmp_path}/other:{tmp_path}/mine")[0].split(":")
+    assert path[0] == str(ROOT) and path[-1] == f"{tmp_path}/mine"
+    assert f"{tmp_path}/other" not in path
