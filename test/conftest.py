@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -65,6 +66,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("MUJOCO_GL", "egl")
     # Small matrices, several processes, two cores: an OpenMP team that waits for a core makes a call a thousand times slower.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # A shell's background job ignores Ctrl-C, and so would every process that a test starts and interrupts.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @functools.cache
