@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from vljepa_ros.evaluation.pixels import PixelDifference
 from vljepa_ros.streaming import (
+    Clip,
     ClipBuffer,
     ClipParams,
     DecodedText,
@@ -62,6 +63,13 @@ class StreamResult:
     texts: list[DecodedText] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)  # the clip buffer's
 
+    def saw(self, stamp_ns: int) -> None:
+        """Count a frame."""
+        self.first_ns = self.first_ns if self.frames else stamp_ns
+        self.last_ns = stamp_ns
+        self.frames += 1
+        self.frame_stamps_ns.append(stamp_ns)
+
     @property
     def seconds(self) -> float:
         """From the first frame's stamp to the last one's."""
@@ -99,19 +107,33 @@ def run(
     Embeddings are cached nowhere: to try detector settings on one run, use `rerun` on its embeddings.
     """
     config = model.config
-    query = config.prompts["state"] if query is None else query
     buffer = ClipBuffer(clip, config.vision.frames, config.clip_period_s, config.preprocess.image_size)
-    detector, policy, pixels = TransitionDetector(transition), DecodePolicy(decode, query), PixelDifference()
-    result = StreamResult(counts=buffer.counts)
-    for frame in frames:
-        result.first_ns = result.first_ns if result.frames else frame.stamp_ns
-        result.last_ns = frame.stamp_ns
-        result.frames += 1
-        result.frame_stamps_ns.append(frame.stamp_ns)
-        result.pixel_differences.append(pixels.update(frame.image_HWC))
-        made = buffer.push(frame)
-        if made is None:
-            continue
+    pixels, result = PixelDifference(), StreamResult(counts=buffer.counts)
+
+    def clips() -> Iterator[Clip]:
+        for frame in frames:
+            result.saw(frame.stamp_ns)
+            result.pixel_differences.append(pixels.update(frame.image_HWC))
+            made = buffer.push(frame)
+            if made is not None:
+                yield made
+
+    return run_clips(clips(), model, result, transition, decode, query, words)
+
+
+def run_clips(
+    clips: Iterable[Clip],
+    model: Model,
+    result: StreamResult,
+    transition: TransitionParams = TransitionParams(),
+    decode: DecodeParams = DecodeParams(),
+    query: str | None = None,
+    words: bool = True,
+) -> StreamResult:
+    """Clips through `model`, transitions and texts, into `result`. What is known of frames, whoever makes the clips adds."""
+    query = model.config.prompts["state"] if query is None else query
+    detector, policy = TransitionDetector(transition), DecodePolicy(decode, query)
+    for made in clips:
         began = time.perf_counter()
         vector_D = model.embed(made.frames_THWC, query)
         result.embed_s.append(time.perf_counter() - began)

@@ -42,6 +42,18 @@ class BadImage(ValueError):
 
 def image_HWC(message: Any) -> np.ndarray:
     """RGB uint8 (H, W, 3) of a sensor_msgs/Image, read-only by convention; a view where the encoding allows. Raises BadImage."""
+    bytes_N, pixel_bytes = check_image(message)
+    height, width, step, encoding = int(message.height), int(message.width), int(message.step), str(message.encoding)
+    if encoding not in VIEWS:
+        return _converted(message, np.ndarray((height, width * pixel_bytes), np.uint8, bytes_N, strides=(step, 1)))
+    pixels_HWC = np.ndarray((height, width, pixel_bytes), np.uint8, bytes_N, strides=(step, pixel_bytes, 1))
+    if pixel_bytes == 1:
+        return np.broadcast_to(pixels_HWC, (height, width, 3))
+    return pixels_HWC[..., VIEWS[encoding][1]]
+
+
+def check_image(message: Any) -> tuple[np.ndarray, int]:
+    """The message's bytes as a view, and how many make a pixel, where the two fit its size. Raises BadImage; converts nothing."""
     height, width, step, encoding = int(message.height), int(message.width), int(message.step), str(message.encoding)
     if not 0 < height <= MAX_SIDE or not 0 < width <= MAX_SIDE:
         raise BadImage("size", f"image of {width} x {height} pixels; both sides must be 1 to {MAX_SIDE}")
@@ -56,23 +68,12 @@ def image_HWC(message: Any) -> np.ndarray:
         raise BadImage("step", f"step of {step} bytes is too small: {height} rows make {whole}, the data has {len(bytes_N)}")
     if len(bytes_N) not in (whole, whole - step + width * pixel_bytes):  # the last row may come without its padding
         raise BadImage("data", f"data of {len(bytes_N)} bytes is too short: {height} rows of {step} make {whole}")
-    if encoding not in VIEWS:
-        return _converted(message, np.ndarray((height, width * pixel_bytes), np.uint8, bytes_N, strides=(step, 1)))
-    pixels_HWC = np.ndarray((height, width, pixel_bytes), np.uint8, bytes_N, strides=(step, pixel_bytes, 1))
-    if pixel_bytes == 1:
-        return np.broadcast_to(pixels_HWC, (height, width, 3))
-    return pixels_HWC[..., VIEWS[encoding][1]]
+    return bytes_N, pixel_bytes
 
 
 def compressed_image_HWC(message: Any) -> np.ndarray:
     """RGB uint8 (H, W, 3) of a sensor_msgs/CompressedImage (JPEG, PNG and what else OpenCV reads). Raises BadImage."""
-    data, kind = bytes(message.data), str(message.format)
-    if not data:
-        raise BadImage("size", f"compressed image ({kind!r}) without data")
-    if "compresseddepth" in kind.lower():
-        raise BadImage("encoding", f"format {kind!r} is a depth image; subscribe to the colour camera")
-    if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-65536:]:  # libjpeg would fill what is missing with grey
-        raise BadImage("data", f"JPEG of {len(data)} bytes ends in the middle of the picture")
+    data, kind = check_compressed_image(message), str(message.format)
     try:
         image_BGR = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
@@ -80,6 +81,18 @@ def compressed_image_HWC(message: Any) -> np.ndarray:
     if image_BGR is None:
         raise BadImage("decode", f"compressed image ({kind!r}, {len(data)} bytes) is in no format that OpenCV reads")
     return image_BGR[..., ::-1]
+
+
+def check_compressed_image(message: Any) -> bytes:
+    """The message's bytes, where they look like a whole picture of colours. Raises BadImage; decodes nothing."""
+    data, kind = bytes(message.data), str(message.format)
+    if not data:
+        raise BadImage("size", f"compressed image ({kind!r}) without data")
+    if "compresseddepth" in kind.lower():
+        raise BadImage("encoding", f"format {kind!r} is a depth image; subscribe to the colour camera")
+    if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-65536:]:  # libjpeg would fill what is missing with grey
+        raise BadImage("data", f"JPEG of {len(data)} bytes ends in the middle of the picture")
+    return data
 
 
 def _refusal(encoding: str) -> str:
