@@ -118,9 +118,9 @@ def test_questions_hold_their_answer_among_distinct_candidates():
     for seed in SEEDS:
         s = Stream(seed, 30.0)
         for _, state in s.script.states:
-            for kind, slots, answer, candidates in language.questions(state, s.scene):
-                assert answer in candidates and len(set(candidates)) == len(candidates)
-                assert "{" not in language.phrase_question(kind, slots)
+            for q in language.questions(state, s.scene):
+                assert q.answer in q.candidates and len(set(q.candidates)) == len(q.candidates)
+                assert "{" not in q.ask() + q.say(np.random.default_rng(0))
 
 
 def test_equal_states_have_equal_texts_and_a_changed_visible_fact_changes_the_text():

@@ -85,20 +85,18 @@ def evaluate_clips(model: VLJEPA, clips: list[EvalClip], held_out_phrasing: bool
         tokens = model.encode_frames(clip.frames)
         scene, state, kind = clip.stream.scene, clip.stream.state_at(clip.t), clip.event.kind
         asked = language.questions(state, scene)
-        prompts = [
-            language.phrase_question(q, slots, held_out=held_out_phrasing)
-            for q, slots in [("action", {}), ("caption", {}), ("state", {}), *((q, s) for q, s, _, _ in asked)]
-        ]
+        prompts = [language.phrase_question(q, {}, held_out=held_out_phrasing) for q in ("action", "caption", "state")]
+        prompts += [q.ask(held_out=held_out_phrasing) for q in asked]
         vectors = model.predict(tokens, prompts)
         best = EVENTS[int((labels @ vectors[0]).argmax())]
         action[kind].append(best == kind)
         confused[kind][best] = confused[kind].get(best, 0) + 1
-        for vector, (q, _, answer, candidates) in zip(vectors[3:], asked):
-            right = candidates[int((model.encode_text(list(candidates)) @ vector).argmax())] == answer
-            vqa.setdefault(q, []).append(right)
-            if q in ("lamp", "drawer"):
-                changed = _flag(clip.stream.state_at(clip.t - WINDOW_S), q) != _flag(state, q)
-                static[f"{q}_{'toggled' if changed else 'static'}"].append(right)
+        for vector, q in zip(vectors[3:], asked):
+            right = q.candidates[int((model.encode_text(list(q.candidates)) @ vector).argmax())] == q.answer
+            vqa.setdefault(q.kind, []).append(right)
+            if q.kind in ("lamp", "drawer"):
+                changed = _flag(clip.stream.state_at(clip.t - WINDOW_S), q.kind) != _flag(state, q.kind)
+                static[f"{q.kind}_{'toggled' if changed else 'static'}"].append(right)
         caption, said_state = (d.text for d in model.decode_full(vectors[1:3]))
         caption_action[kind].append(language.named_action(caption) == kind)
         true_caption, true_state = language.caption(clip.event, scene), language.state_text(state, scene)

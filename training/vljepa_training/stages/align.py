@@ -18,6 +18,7 @@ from vljepa_ros.model.preprocess import normalise
 
 from ..losses import InfoNCE
 from ..tabletop import language
+from ..tabletop.balance import AnswerIndex, family
 from ..tabletop.dataset import FPS
 from ..tabletop.samples import TabletopStore, augment
 from ..tabletop.state import EVENTS
@@ -28,14 +29,16 @@ Y_ENCODER_MULTIPLIER = 0.05  # paper section 3.8 (b)
 # batch.
 MIXTURE = {
     "state": 0.14,
-    "action": 0.20,
-    "caption": 0.30,
+    "action": 0.18,
+    "caption": 0.28,
     "lamp": 0.06,
-    "drawer": 0.08,
-    "held": 0.06,
+    "drawer": 0.07,
+    "held": 0.05,
     "where": 0.09,
     "colour": 0.06,
     "count": 0.01,
+    "before": 0.04,
+    "after": 0.02,
 }
 
 
@@ -111,6 +114,12 @@ class AlignTask:
         self._held = np.arange(len(clips) - held, len(clips))
         kinds = np.take_along_axis(store.kinds, clips, 1)[self._train]
         self._by_kind = [np.argwhere(kinds == k) for k in range(len(EVENTS))]
+        self._answers = AnswerIndex(
+            (q.kind, q.answer_class, (int(s), i, n))
+            for s in self._train
+            for i, k in enumerate(clips[s])
+            for n, q in enumerate(store.questions(int(s), int(k)))
+        )
 
     def groups(self) -> list[dict]:
         return [
@@ -118,24 +127,28 @@ class AlignTask:
             {"params": list(self.module.text_encoder.parameters()), "multiplier": self._multiplier},
         ]
 
-    def _choose(self, rng: np.random.Generator) -> list[tuple[int, int, str, str]]:
+    def _choose(self, rng: np.random.Generator) -> list[tuple[int, int, str, str, str]]:
+        """(stream, clip, query, target, canonical target): actions equally often, and of every question all answers."""
         kinds = list(MIXTURE)
-        chosen = []
+        chosen: list[tuple[int, int, str, str, str]] = []
         while len(chosen) < self._batch:
             wanted = kinds[rng.choice(len(kinds), p=list(MIXTURE.values()))]
-            if wanted in ("action", "caption"):  # all events equally often
+            if wanted in ("action", "caption"):
                 of_kind = self._by_kind[int(rng.integers(len(EVENTS)))]
                 clips = [of_kind[int(rng.integers(len(of_kind)))]] if len(of_kind) else []
-            else:
+            elif wanted == "state":
                 s = int(rng.choice(self._train))
-                clips = [
-                    (s, i) for i in rng.choice(self._clips.shape[1], self._per_stream if wanted == "state" else 1, replace=False)
-                ]
+                clips = [(s, i) for i in rng.choice(self._clips.shape[1], self._per_stream, replace=False)]
+            elif wanted in self._answers.families:
+                _, _, (s, i, n) = self._answers.draw(rng, wanted)
+                q = self._store.questions(s, int(self._clips[s, i]))[n]
+                chosen.append((s, i, q.ask(rng), q.say(rng if rng.random() < 0.5 else None), q.answer))
+                continue
+            else:  # a handful of clips need not show every kind
+                continue
             for s, i in clips:
-                fitting = [p for p in self._store.pairs(int(s), int(self._clips[s, i]), rng) if p[0] == wanted]
-                if fitting:
-                    _, query, target = fitting[int(rng.integers(len(fitting)))]
-                    chosen.append((int(s), int(i), query, target))
+                for _, query, target, canonical in self._store.pairs(int(s), int(self._clips[s, i]), rng, only=wanted):
+                    chosen.append((int(s), int(i), query, target, canonical))
         return chosen[: self._batch]
 
     def batch(self, step: int) -> dict[str, Tensor]:
@@ -144,23 +157,26 @@ class AlignTask:
         view = int(rng.integers(len(self._features)))
         return self._collate(chosen, view)
 
-    def _collate(self, chosen: list[tuple[int, int, str, str]], view: int) -> dict[str, Tensor]:
-        group = {t: i for i, t in enumerate(dict.fromkeys(c[3] for c in chosen))}
+    def _collate(self, chosen: list[tuple[int, int, str, str, str]], view: int) -> dict[str, Tensor]:
+        texts = {t: i for i, t in enumerate(dict.fromkeys(c[3] for c in chosen))}
+        meanings = [language.meaning(c[4]) for c in chosen]  # paraphrases of one target are no negatives of each other
+        group = {m: i for i, m in enumerate(dict.fromkeys(meanings))}
         query_ids, query_mask = query_tokens(self._query_tokenizer, [c[2] for c in chosen], self._config.predictor)
-        ids, mask = text_tokens(self._text_tokenizer, list(group), self._config.text_encoder)
+        ids, mask = text_tokens(self._text_tokenizer, list(texts), self._config.text_encoder)
         return {
-            "visual": torch.from_numpy(np.stack([self._features[view, s, i] for s, i, _, _ in chosen])),
+            "visual": torch.from_numpy(np.stack([self._features[view, c[0], c[1]] for c in chosen])),
             "query_ids": query_ids,
             "query_mask": query_mask,
             "ids": ids,
             "mask": mask,
-            "group": torch.tensor([group[c[3]] for c in chosen]),
+            "text": torch.tensor([texts[c[3]] for c in chosen]),
+            "group": torch.tensor([group[m] for m in meanings]),
         }
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         m, group = self.module, batch["group"]
         predicted = m.predictor(batch["visual"].float(), batch["query_ids"], batch["query_mask"])
-        target = m.text_encoder(batch["ids"], batch["mask"])[group]  # equal texts are encoded once
+        target = m.text_encoder(batch["ids"], batch["mask"])[batch["text"]]  # equal texts are encoded once
         loss, similarity = m.criterion(predicted, target, group)
         top1 = (group[similarity.argmax(-1)] == group).float().mean().item()
         return loss, {"top1": top1, "scale": m.criterion.log_scale.exp().item()}
@@ -194,11 +210,11 @@ class AlignTask:
                     per_kind[EVENTS[kind]].append(b == kind)
             stream = self._store.streams[s]
             for c in clips[::4]:
-                state = stream.state_at(ks[c[1]] / FPS)
-                asked = language.questions(state, stream.scene)
-                vectors = self.predict([c] * len(asked), [language.phrase_question(kind, slots) for kind, slots, _, _ in asked])
-                for v, (kind, _, answer, candidates) in zip(vectors, asked):
-                    facts.setdefault(kind, []).append(candidates[int((self.encode(list(candidates)) @ v).argmax())] == answer)
+                asked = self._store.questions(int(s), int(ks[c[1]]))
+                vectors = self.predict([c] * len(asked), [q.ask() for q in asked])
+                for v, q in zip(vectors, asked):
+                    best = q.candidates[int((self.encode(list(q.candidates)) @ v).argmax())]
+                    facts.setdefault(family(q.kind), []).append(best == q.answer)
             picked = [clips[i] for i in rng.choice(len(clips), 3, replace=False)]
             states.append(self.predict(picked, [language.STATE_PROMPT] * 3))
             texts += [language.state_text(stream.state_at(ks[i] / FPS), stream.scene) for _, i in picked]

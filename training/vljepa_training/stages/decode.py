@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..tabletop import language
-from ..tabletop.dataset import FPS
 from ..tabletop.samples import TabletopStore
 from .tokens import spoken_tokens, text_tokens
 
@@ -44,34 +42,31 @@ class DecodeTask:
     def groups(self) -> list[dict]:
         return [{"params": list(self.module.parameters())}]
 
-    def _texts(self, streams: np.ndarray, count: int, rng: np.random.Generator) -> list[str]:
-        """States most often, for they are the longest and what the robot says; captions and answers beside them."""
-        out: list[str] = []
+    def _texts(self, streams: np.ndarray, count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
+        """(heard, said): whatever the phrasing that an embedding stands for, it is decoded into the canonical one.
+
+        States most often, for they are the longest and what the robot says; captions and answers beside them. Half of the texts
+        are heard canonically too: near them lie the predictions.
+        """
+        out: list[tuple[str, str]] = []
         while len(out) < count:
             s = int(rng.choice(streams))
-            stream = self._store.streams[s]
-            k = (
-                int(rng.choice(np.flatnonzero(self._store.kinds[s] >= 0)))
-                if rng.random() < 0.5
-                else int(rng.integers(self._store.length))
-            )
+            shown = np.flatnonzero(self._store.kinds[s] >= 0)
+            k = int(rng.choice(shown)) if rng.random() < 0.5 else int(rng.integers(self._store.length))
             pairs = self._store.pairs(s, k, rng)
-            # The canonical state text is what decoding aims at; paraphrases of lamp and drawer would only make the decoder
-            # hesitate.
-            pairs[0] = ("state", pairs[0][1], language.state_text(stream.state_at(k / FPS), stream.scene))
             captions = [p for p in pairs if p[0] == "caption"]
             draw = rng.random()
             chosen = pairs[0] if draw < 0.5 else captions[0] if captions and draw < 0.8 else pairs[int(rng.integers(len(pairs)))]
-            out.append(chosen[2])
+            out.append((chosen[3] if rng.random() < 0.5 else chosen[2], chosen[3]))
         return out
 
     def batch(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self._seed, step])
         return self._collate(self._texts(self._train, self._batch, rng), rng)
 
-    def _collate(self, texts: list[str], rng: np.random.Generator) -> dict[str, Tensor]:
-        ids, mask = text_tokens(self._text_tokenizer, texts, self._config.text_encoder)
-        out, out_mask = spoken_tokens(self._tokenizer, texts, self._config.text_decoder)
+    def _collate(self, texts: list[tuple[str, str]], rng: np.random.Generator) -> dict[str, Tensor]:
+        ids, mask = text_tokens(self._text_tokenizer, [heard for heard, _ in texts], self._config.text_encoder)
+        out, out_mask = spoken_tokens(self._tokenizer, [said for _, said in texts], self._config.text_decoder)
         scale = rng.uniform(0, 1.5, (len(texts), 1)) * self._noise
         noise = rng.standard_normal((len(texts), self._config.dim)) / self._config.dim**0.5 * scale
         return {"ids": ids, "mask": mask, "out": out, "out_mask": out_mask, "noise": torch.from_numpy(noise.astype(np.float32))}
@@ -89,7 +84,7 @@ class DecodeTask:
     def evaluate(self) -> dict[str, float]:
         """Share of held-out texts that come back word for word, from their own embedding and from one with noise."""
         rng = np.random.default_rng(3)
-        texts = self._texts(self._held, 120, rng)
+        texts = [said for _, said in self._texts(self._held, 120, rng)]
         ids, mask = text_tokens(self._text_tokenizer, texts, self._config.text_encoder)
         vectors = F.normalize(self._encoder(ids, mask).float(), dim=-1)
         noise = torch.from_numpy(rng.standard_normal(vectors.shape).astype(np.float32)) / self._config.dim**0.5 * self._noise

@@ -7,6 +7,9 @@ InfoNCE; a batch holds the same scene in neighbouring states, so that texts that
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -17,7 +20,7 @@ from ..losses import InfoNCE
 from ..tabletop import language
 from ..tabletop.dataset import FPS, training_stream
 from ..tabletop.samples import WINDOW_S
-from ..tabletop.state import CHANGING, EVENTS
+from ..tabletop.state import CHANGING, EVENTS, OPPOSITE
 from .tokens import text_tokens
 
 
@@ -62,16 +65,20 @@ class TextTask:
                     language.state_text(state, scene, rng),
                 )
             )
-            answers = [a for _, _, a, _ in language.questions(state, scene)]
-            answer = answers[int(rng.integers(len(answers)))]
-            out.append((answer, answer, answer))
+            asked = language.questions(state, scene)
+            out.append(_answer(asked[int(rng.integers(len(asked)))], rng))
         events = [e for e in stream.events if e.kind in CHANGING]
         for i in rng.permutation(len(events))[:4]:
             event = events[i]
-            out.append((language.caption(event, scene), language.caption(event, scene, rng), language.caption(event, scene, rng)))
+            # The same thing done the other way round stands beside it, so that a word or two decide.
+            for e in (event, replace(event, kind=OPPOSITE[event.kind])) if event.kind in OPPOSITE else (event,):
+                out.append((language.caption(e, scene), language.caption(e, scene, rng), language.caption(e, scene, rng)))
+            asked = language.event_questions(stream.state_at(event.start), stream.state_at(event.end), scene)
+            out.append(_answer(asked[int(rng.integers(len(asked)))], rng))
         kind = EVENTS[int(rng.integers(len(EVENTS)))]
-        out.append((language.action_label(kind), language.action_label(kind, rng), language.action_label(kind, rng)))
-        return out
+        for k in (kind, OPPOSITE[kind]) if kind in OPPOSITE else (kind,):
+            out.append((language.action_label(k), language.action_label(k, rng), language.action_label(k, rng)))
+        return [(language.meaning(canonical), one, other) for canonical, one, other in out]
 
     def batch(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self._seed, step])
@@ -108,23 +115,28 @@ class TextTask:
         return {"score": figures["top1"] + figures["paraphrase"] - figures["hardest_other"], **figures}
 
 
+def _answer(question: language.Question, rng: np.random.Generator) -> tuple[str, str, str]:
+    return question.answer, question.say(rng), question.say(rng)
+
+
 def _top1(similarity: Tensor, group: Tensor) -> float:
     return (group[similarity.argmax(-1)] == group).float().mean().item()
 
 
 def corpus(seeds: range) -> list[str]:
-    """All texts and questions of some streams, for the tokenizer. Held-out templates are not in it."""
+    """All texts and questions of some streams, for the tokenizer. Held-out phrasings are not in it."""
     rng = np.random.default_rng(0)
-    texts = {t for templates in language.ACTIONS.values() for t in templates[:-1]}
+    # Every phrasing once, its slots left out: a word that only one of them has must not depend on a draw.
+    texts = {re.sub(r"\{\w\}", "", t) for words in language.all_phrasings() for t in words.train}
     for seed in seeds:
         s = training_stream(seed)
         for t, state in s.script.states:
             texts.add(language.state_text(state, s.scene, rng))
-            for kind, slots, answer, _ in language.questions(state, s.scene):
-                texts.update((answer, language.phrase_question(kind, slots, rng)))
+            for q in language.questions(state, s.scene):
+                texts.update((q.answer, q.say(rng), q.ask(rng)))
             event = s.event_at(t + 1 / FPS, WINDOW_S)
             if event is not None:
                 texts.update(language.caption(event, s.scene, rng) for _ in range(3))
-    for kind in ("action", "caption", "state"):
-        texts.update(language.phrase_question(kind, {}, rng) for _ in range(12))
+                for q in language.event_questions(s.state_at(event.start), s.state_at(event.end), s.scene):
+                    texts.update((q.say(rng), q.ask(rng)))
     return sorted(texts)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import language
+from .balance import family
 from .dataset import FPS, SECONDS, training_stream
 from .scene import COLOURS, SHAPES
 from .state import EVENTS
@@ -82,19 +83,36 @@ class TabletopStore:
         state = self.streams[stream].state_at(k / FPS)
         return np.array([self.kinds[stream, k], state.lamp_on, state.drawer_open, state.held is not None], np.int64)
 
-    def pairs(self, stream: int, k: int, rng: np.random.Generator) -> list[tuple[str, str, str]]:
-        """All (kind of query, query, target) that this clip can be trained on, in one random phrasing each."""
+    def questions(self, stream: int, k: int) -> list[language.Question]:
+        """All questions about a clip: about the present, and where it shows an event, about before and after it."""
+        s, t = self.streams[stream], k / FPS
+        out, event = language.questions(s.state_at(t), s.scene), s.event_at(t, WINDOW_S)
+        if event is not None:
+            out += language.event_questions(s.state_at(event.start), s.state_at(t), s.scene)
+        return out
+
+    def pairs(self, stream: int, k: int, rng: np.random.Generator, only: str | None = None) -> list[tuple[str, str, str, str]]:
+        """All (kind of query, query, target, canonical target) that this clip can be trained on, in one random phrasing each.
+
+        `only`: of this kind. Half of the states and answers are canonical, for that is what decoding and candidates ask for.
+        """
         s = self.streams[stream]
         t = k / FPS
         state, event = s.state_at(t), s.event_at(t, WINDOW_S)
-        out = [("state", language.phrase_question("state", {}, rng), language.state_text(state, s.scene, rng))]
-        if event is not None:
-            out.append(("action", language.phrase_question("action", {}, rng), language.action_label(event.kind, rng)))
-            out.append(("caption", language.phrase_question("caption", {}, rng), language.caption(event, s.scene, rng)))
-        out += [
-            (kind, language.phrase_question(kind, slots, rng), answer)
-            for kind, slots, answer, _ in language.questions(state, s.scene)
-        ]
+        out = []
+        if only in (None, "state"):
+            text = language.state_text(state, s.scene)
+            said = text if rng.random() < 0.5 else language.state_text(state, s.scene, rng)
+            out.append(("state", language.phrase_question("state", {}, rng), said, text))
+        if event is not None and only in (None, "action"):
+            label = language.action_label(event.kind, rng)
+            out.append(("action", language.phrase_question("action", {}, rng), label, language.action_label(event.kind)))
+        if event is not None and only in (None, "caption"):
+            said = language.caption(event, s.scene, rng)
+            out.append(("caption", language.phrase_question("caption", {}, rng), said, language.caption(event, s.scene)))
+        if only not in ("state", "action", "caption"):
+            asked = [q for q in self.questions(stream, k) if only in (None, family(q.kind))]
+            out += [(family(q.kind), q.ask(rng), q.say(rng if rng.random() < 0.5 else None), q.answer) for q in asked]
         return out
 
 

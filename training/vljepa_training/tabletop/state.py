@@ -21,6 +21,8 @@ EVENTS = (
     "nothing",
 )
 CHANGING = EVENTS[:12]  # those that leave the world in another state: their completion is a boundary
+_OPPOSITES = (("push_left", "push_right"), ("open_drawer", "close_drawer"), ("switch_on", "switch_off"), ("place", "drop"))
+OPPOSITE = {a: b for pair in _OPPOSITES for a, b in (pair, pair[::-1])}  # told by the same slots, confused for lack of looking
 COLUMNS = ("left", "middle", "right")
 
 
