@@ -28,16 +28,17 @@ Y_ENCODER_MULTIPLIER = 0.05  # paper section 3.8 (b)
 # How often each kind of query is drawn. A draw of "state" brings several clips of one stream, so it is about two fifths of a
 # batch.
 MIXTURE = {
-    "state": 0.14,
-    "action": 0.18,
-    "caption": 0.28,
+    "state": 0.12,
+    "action": 0.17,
+    "caption": 0.24,
+    "detail": 0.09,
     "lamp": 0.06,
     "drawer": 0.07,
     "held": 0.05,
-    "where": 0.09,
+    "where": 0.08,
     "colour": 0.06,
     "count": 0.01,
-    "before": 0.04,
+    "before": 0.03,
     "after": 0.02,
 }
 
@@ -133,7 +134,7 @@ class AlignTask:
         chosen: list[tuple[int, int, str, str, str]] = []
         while len(chosen) < self._batch:
             wanted = kinds[rng.choice(len(kinds), p=list(MIXTURE.values()))]
-            if wanted in ("action", "caption"):
+            if wanted in ("action", "caption", "detail"):
                 of_kind = self._by_kind[int(rng.integers(len(EVENTS)))]
                 clips = [of_kind[int(rng.integers(len(of_kind)))]] if len(of_kind) else []
             elif wanted == "state":

@@ -73,6 +73,8 @@ class TextTask:
             # The same thing done the other way round stands beside it, so that a word or two decide.
             for e in (event, replace(event, kind=OPPOSITE[event.kind])) if event.kind in OPPOSITE else (event,):
                 out.append((language.caption(e, scene), language.caption(e, scene, rng), language.caption(e, scene, rng)))
+            said = [language.detail(event, stream.state_at(event.end), scene, r) for r in (None, rng, rng)]
+            out.append((said[0], said[1], said[2]))
             asked = language.event_questions(stream.state_at(event.start), stream.state_at(event.end), scene)
             out.append(_answer(asked[int(rng.integers(len(asked)))], rng))
         kind = EVENTS[int(rng.integers(len(EVENTS)))]

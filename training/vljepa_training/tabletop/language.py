@@ -19,6 +19,7 @@ from .phrases_state import (
     CAPTION_PROMPT,
     COLOUR,
     COUNT,
+    DETAIL_PROMPT,
     DRAWER,
     EMPTY,
     LAMP,
@@ -30,7 +31,7 @@ from .phrases_state import (
 from .scene import COLOURS, Scene
 from .state import COLUMNS, Event, WorldState
 
-__all__ = ["ACTIONS", "ACTION_PROMPT", "CAPTIONS", "CAPTION_PROMPT", "QUESTIONS", "STATE_PROMPT"]
+__all__ = ["ACTIONS", "ACTION_PROMPT", "CAPTIONS", "CAPTION_PROMPT", "DETAIL_PROMPT", "QUESTIONS", "STATE_PROMPT"]
 
 _COLUMN = ("on the left", "in the middle", "on the right")
 _NUMBERS = ("one", "two", "three", "four")
@@ -111,6 +112,11 @@ def state_text(state: WorldState, scene: Scene, rng: np.random.Generator | None 
         kind, slots, _ = _place(state, scene, i)
         parts.append(PLACES[kind].pick(rng, held_out).format(**slots))
     return " ".join(parts)
+
+
+def detail(event: Event, state: WorldState, scene: Scene, rng: np.random.Generator | None = None, held_out: bool = False) -> str:
+    """What happens and how everything stands afterwards: the long description, by which one clip is told from hundreds."""
+    return f"{caption(event, scene, rng, held_out)} {state_text(state, scene, rng, held_out)}"
 
 
 def _seen(state: WorldState) -> list[int]:

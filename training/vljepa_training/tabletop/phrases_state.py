@@ -11,6 +11,7 @@ from .phrases import Phrasings, phrasings
 CAPTION_PROMPT = "Describe this video in one sentence."
 ACTION_PROMPT = "What is the action shown?"
 STATE_PROMPT = "What is the state of the scene?"
+DETAIL_PROMPT = "Describe this video in detail."
 
 LAMP = {
     True: phrasings(
@@ -116,6 +117,13 @@ QUESTIONS: dict[str, Phrasings] = {
         | What can be seen in this video? | Write a sentence about this video. | What is going on? | What happens on the table?
         | Say what the video shows. | Give a short sentence for the video. | What does the video show?""",
         "Say in a sentence what is going on. | Describe in one sentence what is done here. | Tell me what the video shows.",
+    ),
+    "detail": phrasings(
+        DETAIL_PROMPT
+        + """| What happens, and how does everything stand? | Describe what happens and what can be seen. | Tell me everything.
+        | What does the video show in detail? | Say what happens and where everything is. | Describe the video and the scene.
+        | Give a long description of the video. | Write in detail what happens. | Describe everything in this video.""",
+        """Tell me in detail what is going on. | Describe in detail what is done and how everything stands.""",
     ),
     "state": phrasings(
         STATE_PROMPT

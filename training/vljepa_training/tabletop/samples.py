@@ -110,7 +110,11 @@ class TabletopStore:
         if event is not None and only in (None, "caption"):
             said = language.caption(event, s.scene, rng)
             out.append(("caption", language.phrase_question("caption", {}, rng), said, language.caption(event, s.scene)))
-        if only not in ("state", "action", "caption"):
+        if event is not None and only in (None, "detail"):
+            text = language.detail(event, state, s.scene)
+            said = text if rng.random() < 0.5 else language.detail(event, state, s.scene, rng)
+            out.append(("detail", language.phrase_question("detail", {}, rng), said, text))
+        if only not in ("state", "action", "caption", "detail"):
             asked = [q for q in self.questions(stream, k) if only in (None, family(q.kind))]
             out += [(family(q.kind), q.ask(rng), q.say(rng if rng.random() < 0.5 else None), q.answer) for q in asked]
         return out
