@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("mujoco")
-from vljepa_training.tabletop.dataset import render, training_stream  # noqa: E402
+from vljepa_training.tabletop.dataset import STILLS, render, training_stream  # noqa: E402
 from vljepa_training.tabletop.render import OBJECT, Renderer  # noqa: E402
-from vljepa_training.tabletop.samples import TOKEN_CHANNELS, TabletopStore, augment  # noqa: E402
+from vljepa_training.tabletop.samples import COVER_CHANNELS, TOKEN_CHANNELS, StillStore, TabletopStore, augment  # noqa: E402
 from vljepa_training.tabletop.scene import COLOURS  # noqa: E402
 from vljepa_training.tabletop.stream import Sensor, Stream  # noqa: E402
 
@@ -60,6 +60,15 @@ def test_store_targets_agree_with_the_stream(data):
     assert seen == {o.colour for o in stream.scene.objects}
     assert store.facts(0, 20)[1] == stream.state_at(4.0).lamp_on
     assert augment(store.clip(0, 20), np.random.default_rng(0)).shape == (8, 128, 128, 3)
+
+
+def test_stills_are_moments_of_the_stream_that_bears_their_seed(data, tmp_path):
+    render(tmp_path, range(2), workers=1, stills=True)
+    stills, whole = StillStore(tmp_path, range(2)), TabletopStore(data, range(2))
+    assert stills.images.shape == (2 * STILLS, 128, 128, 3) and stills.targets.shape == (2 * STILLS, 8, 8, COVER_CHANNELS)
+    for n, k in enumerate(np.load(tmp_path / "stills_train_000001" / "index.npy")):
+        np.testing.assert_array_equal(stills.images[STILLS + n], whole.clip(1, int(k))[-1])
+        np.testing.assert_array_equal(stills.facts[STILLS + n], whole.facts(1, int(k))[1:])
 
 
 def test_rendering_again_keeps_what_is_there(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -82,3 +83,49 @@ def test_the_log_holds_losses_and_figures(tmp_path):
 def test_bad_schedules_are_refused(wrong):
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
         Schedule(**{"steps": 1, "batch": 1, "lr": 1e-3, **wrong})
+
+
+def test_tensorboard_shows_the_same_numbers(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(Regression(), SCHEDULE, tmp_path)
+    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [(e.step, e.value) for e in board.Scalars("eval/score")] == [
+        (r["step"], pytest.approx(r["eval"]["score"])) for r in rows if "eval" in r
+    ]
+    assert [e.value for e in board.Scalars("train/loss")] == pytest.approx([r["loss"] for r in rows if "loss" in r])
+
+
+class Hidden(Regression):
+    """Its first matrix may go to Muon."""
+
+    def groups(self):
+        return [{"params": list(self.module.parameters()), "hidden": [self.module[0].weight]}]
+
+
+def test_muon_takes_the_hidden_matrices_alone_and_resumes(tmp_path):
+    schedule = replace(SCHEDULE, optimizer="muon")
+    whole, broken, resumed = Hidden(), Hidden(), Hidden()
+    broken.fail_at = 18
+    train(whole, schedule, tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="killed here"):
+        train(broken, schedule, tmp_path / "broken")
+    train(resumed, schedule, tmp_path / "broken")
+    last = [torch.load(tmp_path / n / "last.pt", weights_only=True) for n in ("whole", "broken")]
+    assert all(torch.equal(last[0]["module"][k], last[1]["module"][k]) for k in last[0]["module"])
+    adamw, muon = last[0]["optimizer"]
+    assert len(adamw["state"]) == 3 and len(muon["state"]) == 1
+
+    class Plain(Hidden):
+        groups = Regression.groups
+
+    plain = Plain()
+    train(plain, schedule, tmp_path / "plain")
+    assert not torch.equal(plain.module[0].weight, whole.module[0].weight)
+
+
+def test_an_unknown_optimizer_is_named(tmp_path):
+    with pytest.raises(ValueError, match="adamw or muon.*'sgd'"):
+        train(Regression(), replace(SCHEDULE, optimizer="sgd"), tmp_path)

@@ -15,15 +15,17 @@ from .trainer import Schedule
 
 @dataclass(frozen=True)
 class Recipe:
-    """The stages run in this order: render, tokenizer, vision, text, features, align, decode, calibrate, checkpoint."""
+    """The stages run in this order: render, images, vision, tokenizer, text, features, align, decode, calibrate, checkpoint."""
 
     name: str
     model: ModelConfig  # vocabulary sizes are set from the trained tokenizer
     vocab_size: int
+    stills: int  # streams of which a dozen moments are rendered, for the image stage
     streams: int  # rendered training streams of 24 s each
     held: int  # the last of them: for choosing weights, never trained on
     clips_per_stream: int  # whose features are cached
     views: int  # augmented versions of each of those clips
+    images: Schedule
     vision: Schedule
     text: Schedule
     align: Schedule
@@ -37,11 +39,13 @@ def tabletop() -> Recipe:
         name="tabletop",
         model=replace(tabletop_model(), prompts=prompts),
         vocab_size=640,
-        streams=830,
+        stills=3500,
+        streams=800,
         held=40,
         clips_per_stream=24,
         views=1,
-        vision=Schedule(steps=1900, batch=32, lr=1e-3, warmup=150, eval_every=300, save_every=250),
+        images=Schedule(steps=1000, batch=128, lr=3e-3, warmup=100, optimizer="muon", eval_every=200, save_every=100),
+        vision=Schedule(steps=1300, batch=32, lr=2e-3, warmup=100, optimizer="muon", eval_every=300, save_every=250),
         text=Schedule(steps=300, batch=160, lr=1e-3, warmup=50, eval_every=100, save_every=100),
         align=Schedule(steps=3300, batch=128, lr=1e-3, warmup=200, eval_every=400, save_every=200),
         decode=Schedule(steps=700, batch=96, lr=1e-3, warmup=100, eval_every=300, save_every=200),
@@ -58,9 +62,11 @@ def tabletop_ci() -> Recipe:
     return replace(
         full,
         name="tabletop_ci",
+        stills=10,
         streams=10,
         held=4,
         clips_per_stream=10,
+        images=few(full.images, 8, 16),
         vision=few(full.vision, 8, 8),
         text=few(full.text, 8, 32),
         align=few(full.align, 10, 32),

@@ -24,13 +24,15 @@ from .recipes import RECIPES, Recipe
 from .stages.align import AlignTask, cache_features, choose_clips
 from .stages.decode import DecodeTask
 from .stages.text import TextTask, corpus
-from .stages.vision import VisionTask
+from .stages.vision import StillTask, VisionHeads, VisionTask
 from .tabletop import language
-from .tabletop.dataset import FPS, render
-from .tabletop.samples import TabletopStore
+from .tabletop.dataset import FPS, STILLS, render
+from .tabletop.samples import StillStore, TabletopStore
 from .trainer import train
 
 log = logging.getLogger(__name__)
+
+FIRST_STILL = 100_000  # seeds of stills; those of streams begin at 0
 
 
 class Run:
@@ -42,15 +44,20 @@ class Run:
 
     def all(self, out: Path) -> None:
         r = self.recipe
+        stills = range(FIRST_STILL, FIRST_STILL + r.stills)
+        render(self.data, stills, self.workers, stills=True)
+        images = StillStore(self.data, stills)
+        torch.manual_seed(0)
+        vision = VisionEncoder(r.model.vision)
+        heads = VisionHeads(vision, r.model.vision.hidden_size)
+        self._stage("images", StillTask(heads, r.model, images, r.images.batch, r.images.seed, STILLS * r.held))
+        del images
         render(self.data, range(r.streams), self.workers)
         store = TabletopStore(self.data, range(r.streams), frames=r.model.vision.frames)
-        tokenizer, config = self._tokenizer()
-
-        torch.manual_seed(0)
-        vision = VisionEncoder(config.vision)
-        self._stage("vision", VisionTask(vision, config, store, r.vision.batch, r.vision.seed, r.held))
+        self._stage("vision", VisionTask(heads, r.model, store, r.vision.batch, r.vision.seed, r.held))
         vision.eval().requires_grad_(False)
 
+        tokenizer, config = self._tokenizer()
         text_encoder = TextEncoder(config.text_encoder, config.dim)
         self._stage(
             "text", TextTask(text_encoder, tokenizer, range(r.streams), config.text_encoder, r.text.batch, r.text.seed, r.held)

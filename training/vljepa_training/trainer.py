@@ -21,10 +21,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from . import optimizers
+from .log import Log
+
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast. `seconds` ends a run at a time budget: the cosine then runs over the time instead of the steps."""
+    """How long, how fast, and by which optimizer."""
 
     steps: int
     batch: int
@@ -33,6 +36,7 @@ class Schedule:
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     decay: str = "cosine"  # or "constant"
+    optimizer: str = "adamw"  # or "muon", for the matrices that a task calls hidden
     bf16: bool = True
     eval_every: int = 500
     save_every: int = 500
@@ -57,7 +61,8 @@ class Task(Protocol):
     module: nn.Module  # everything with state that is trained
 
     def groups(self) -> list[dict[str, Any]]:
-        """Parameter groups with "params" and "multiplier" (of the learning rate)."""
+        """Parameter groups: "params", optionally "multiplier" (of the learning rate) and "hidden" (those of the params that are
+        matrices between hidden states)."""
 
     def batch(self, step: int) -> Any:
         """The batch of a step; called from another thread; must depend on the step alone."""
@@ -75,12 +80,8 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
     Raises FloatingPointError that names the step when the loss is not finite; the last checkpoint stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    groups = [
-        {"params": g["params"], "multiplier": g.get("multiplier", 1.0), "weight_decay": w}
-        for g in _split_decay(task.groups(), schedule.weight_decay)
-        for w in [g["weight_decay"]]
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=schedule.lr, betas=(0.9, 0.98))
+    groups = [{"multiplier": 1.0, **g} for g in _split(task.groups(), schedule.weight_decay)]
+    optimizer = optimizers.make(schedule.optimizer, groups, schedule.lr)
     step, best, done = 0, {"score": -math.inf}, 0.0
     if (folder / "last.pt").exists():
         saved = torch.load(folder / "last.pt", map_location="cpu", weights_only=True)
@@ -95,7 +96,7 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
     trained = [p for g in groups for p in g["params"]]
     with (
         _Prefetch(task.batch, step, schedule.steps) as batches,
-        (folder / "log.jsonl").open("a") as log,
+        Log(folder, step) as log,
         tqdm(total=schedule.steps, initial=step, desc=folder.name, unit="step", dynamic_ncols=True, mininterval=2.0) as bar,
     ):
         while step < schedule.steps:
@@ -110,7 +111,7 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
                     f"loss is {loss.item()} at step {step} of {folder.name} (batch {step} of seed {schedule.seed}): "
                     f"lower the learning rate ({schedule.lr}) or look at that batch"
                 )
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             loss.backward()
             norm = nn.utils.clip_grad_norm_(trained, schedule.clip_norm)
             optimizer.step()
@@ -125,15 +126,13 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
                     "seconds": round(time.monotonic() - started, 1),
                     **metrics,
                 }
-                log.write(json.dumps(row) + "\n")
-                log.flush()
+                log.row(row, "train")
                 bar.set_postfix({k: f"{v:.3f}" for k, v in list(row.items())[1:2] + list(metrics.items())[:3]})
             if step % schedule.eval_every == 0 or step == schedule.steps:
                 task.module.eval()
                 with torch.no_grad():
                     figures = task.evaluate()
-                log.write(json.dumps({"step": step, "eval": figures}) + "\n")
-                log.flush()
+                log.row({"step": step, "eval": figures}, "eval")
                 bar.write(f"{folder.name} step {step}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
                 if figures["score"] >= best["score"]:
                     best = {**figures, "step": step}
@@ -156,14 +155,20 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
     return best
 
 
-def _split_decay(groups: list[dict[str, Any]], decay: float) -> list[dict[str, Any]]:
-    """Gains, biases and other vectors are not decayed."""
+def _split(groups: list[dict[str, Any]], decay: float) -> list[dict[str, Any]]:
+    """Gains, biases and other vectors are not decayed; a group's "hidden" parameters become a group of their own."""
     out = []
     for g in groups:
+        hidden = {id(p) for p in g.get("hidden", ())}
         params = [p for p in g["params"] if p.requires_grad]
-        for chosen, w in (([p for p in params if p.ndim >= 2], decay), ([p for p in params if p.ndim < 2], 0.0)):
+        matrices = [p for p in params if p.ndim >= 2]
+        for chosen, facts in (
+            ([p for p in matrices if id(p) not in hidden], {"weight_decay": decay, "hidden": False}),
+            ([p for p in matrices if id(p) in hidden], {"weight_decay": decay, "hidden": True}),
+            ([p for p in params if p.ndim < 2], {"weight_decay": 0.0, "hidden": False}),
+        ):
             if chosen:
-                out.append({**g, "params": chosen, "weight_decay": w})
+                out.append({**g, "params": chosen, **facts})
     return out
 
 

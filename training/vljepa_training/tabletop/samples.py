@@ -20,7 +20,8 @@ from .stream import Stream
 
 WINDOW_S = 1.4  # from the first frame of a clip to its last
 SPEED = 0.4  # metres per second that count as 1 in velocity targets
-TOKEN_CHANNELS = len(COLOURS) + len(SHAPES) + 3 + 2 + 6  # colour, shape, gripper/tray/lamp cover; held, lying cover; velocities
+COVER_CHANNELS = len(COLOURS) + len(SHAPES) + 3 + 2  # colour, shape, gripper/tray/lamp cover; held, lying cover
+TOKEN_CHANNELS = COVER_CHANNELS + 6  # velocities
 
 
 # Drawing a clip's worth of normals costs more than the rest of its preparation: clips take random windows of one bank.
@@ -55,33 +56,17 @@ class TabletopStore:
 
     def token_targets(self, stream: int, k: int) -> np.ndarray:
         """float32 (frames/2, h, w, TOKEN_CHANNELS), of the second frame of every tubelet."""
-        s = self.streams[stream]
-        out = []
-        for index in np.maximum(np.arange(k - self.frames + 2, k + 1, 2), 0):
-            t = index / FPS
-            cover = self._cover[stream][index].astype(np.float32) / 255
-            state = s.state_at(t)
-            colour = np.zeros((*cover.shape[:2], len(COLOURS)), np.float32)
-            shape = np.zeros((*cover.shape[:2], len(SHAPES)), np.float32)
-            flags = np.zeros((*cover.shape[:2], 2), np.float32)
-            speed = np.zeros((*cover.shape[:2], 6), np.float32)
-            for i, spec in enumerate(s.scene.objects):
-                share = cover[..., 4 + i]
-                colour[..., list(COLOURS).index(spec.colour)] += share
-                shape[..., SHAPES.index(spec.shape)] += share
-                moved = (s.script.objects[i].at(t) - s.script.objects[i].at(t - 0.2))[:3] / 0.2 / SPEED
-                speed[..., :3] += share[..., None] * np.clip(moved, -2, 2).astype(np.float32)
-                flags[..., 0] += share * state.objects[i].held
-                flags[..., 1] += share * state.objects[i].lying
-            tip = np.clip((s.script.tip.at(t) - s.script.tip.at(t - 0.2)) / 0.2 / SPEED, -2, 2).astype(np.float32)
-            speed[..., 3:] = cover[..., 1:2] * tip
-            out.append(np.concatenate([colour, shape, cover[..., 1:4], flags, speed], -1))
-        return np.stack(out)
+        s, cover = self.streams[stream], self._cover[stream]
+        return np.stack(
+            [
+                np.concatenate([cover_targets(s, cover[i], i / FPS), speed_targets(s, cover[i], i / FPS)], -1)
+                for i in np.maximum(np.arange(k - self.frames + 2, k + 1, 2), 0)
+            ]
+        )
 
     def facts(self, stream: int, k: int) -> np.ndarray:
-        """int64 (4,): event kind or -1, lamp on, drawer open, something held."""
-        state = self.streams[stream].state_at(k / FPS)
-        return np.array([self.kinds[stream, k], state.lamp_on, state.drawer_open, state.held is not None], np.int64)
+        """int64 (4,): event kind or -1, then `state_facts`."""
+        return np.concatenate([[int(self.kinds[stream, k])], state_facts(self.streams[stream], k / FPS)])
 
     def questions(self, stream: int, k: int) -> list[language.Question]:
         """All questions about a clip: about the present, and where it shows an event, about before and after it."""
@@ -118,6 +103,63 @@ class TabletopStore:
             asked = [q for q in self.questions(stream, k) if only in (None, family(q.kind))]
             out += [(family(q.kind), q.ask(rng), q.say(rng if rng.random() < 0.5 else None), q.answer) for q in asked]
         return out
+
+
+class StillStore:
+    """The stills of a folder made by `dataset.render(stills=True)`, in memory (50 kB each). `seeds` that are not there are left
+    out."""
+
+    def __init__(self, folder: Path, seeds: range, split: str = "train") -> None:
+        paths = [p for s in seeds if (p := folder / f"stills_{split}_{s:06d}").exists()]
+        if not paths:
+            raise FileNotFoundError(
+                f"no {split} stills of seeds {seeds.start}..{seeds.stop} in {folder}; "
+                "`python -m vljepa_training.train tabletop` renders them"
+            )
+        self.images = np.concatenate([np.load(p / "frames.npy") for p in paths])  # (n, S, S, 3)
+        targets, facts = [], []
+        for path in paths:
+            stream = training_stream(int(path.name.split("_")[-1]), split)
+            for cover, k in zip(np.load(path / "cover.npy"), np.load(path / "index.npy")):
+                targets.append(cover_targets(stream, cover, k / FPS).astype(np.float16))
+                facts.append(state_facts(stream, k / FPS))
+        self.targets = np.stack(targets)  # float16 (n, h, w, COVER_CHANNELS)
+        self.facts = np.stack(facts)  # int64 (n, 3)
+
+
+def cover_targets(stream: Stream, cover_hwk: np.ndarray, t: float) -> np.ndarray:
+    """float32 (h, w, COVER_CHANNELS): the share of each patch that every colour covers, every shape, gripper, tray and lamp, held
+    and lying things."""
+    cover = cover_hwk.astype(np.float32) / 255
+    state = stream.state_at(t)
+    colour = np.zeros((*cover.shape[:2], len(COLOURS)), np.float32)
+    shape = np.zeros((*cover.shape[:2], len(SHAPES)), np.float32)
+    flags = np.zeros((*cover.shape[:2], 2), np.float32)
+    for i, spec in enumerate(stream.scene.objects):
+        share = cover[..., 4 + i]
+        colour[..., list(COLOURS).index(spec.colour)] += share
+        shape[..., SHAPES.index(spec.shape)] += share
+        flags[..., 0] += share * state.objects[i].held
+        flags[..., 1] += share * state.objects[i].lying
+    return np.concatenate([colour, shape, cover[..., 1:4], flags], -1)
+
+
+def speed_targets(stream: Stream, cover_hwk: np.ndarray, t: float) -> np.ndarray:
+    """float32 (h, w, 6): velocity of the things and of the gripper in space, by the share of the patch that they cover."""
+    cover = cover_hwk.astype(np.float32) / 255
+    speed = np.zeros((*cover.shape[:2], 6), np.float32)
+    for i, path in enumerate(stream.script.objects):
+        moved = (path.at(t) - path.at(t - 0.2))[:3] / 0.2 / SPEED
+        speed[..., :3] += cover[..., 4 + i, None] * np.clip(moved, -2, 2).astype(np.float32)
+    tip = np.clip((stream.script.tip.at(t) - stream.script.tip.at(t - 0.2)) / 0.2 / SPEED, -2, 2).astype(np.float32)
+    speed[..., 3:] = cover[..., 1:2] * tip
+    return speed
+
+
+def state_facts(stream: Stream, t: float) -> np.ndarray:
+    """int64 (3,): lamp on, drawer open, something held."""
+    state = stream.state_at(t)
+    return np.array([state.lamp_on, state.drawer_open, state.held is not None], np.int64)
 
 
 def augment(frames_THWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
