@@ -5,7 +5,10 @@ import argparse
 import sys
 from importlib import import_module
 
-COMMANDS = {"demo": "play the bundled bag, or your own, through both nodes, and see what they make of it"}
+COMMANDS = {
+    "demo": "play the bundled bag, or your own, through both nodes, and see what they make of it",
+    "replay": "run a recorded bag through the streaming code, faster than real time, into a report",
+}
 
 
 def main(argv: list[str] | None = None) -> int:

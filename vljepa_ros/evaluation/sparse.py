@@ -1,8 +1,8 @@
 """Clips of a recorded stream from the few frames that they show: the others are timed like any frame, but never decoded.
 
-A camera of 30 frames per second whose clips end every 0.1 s shows two frames of three to nobody. Which ones, only the clip buffer
-knows, from their stamps; so it runs on pictures of one pixel, and the pictures that its clips ask for are loaded afterwards. Clips
-are bit for bit those of a `ClipBuffer` that was given every picture.
+Of a camera with 30 frames per second whose clips end every 0.1 s, nobody sees two frames of three. Which ones, only the clip buffer
+knows, from their stamps; so it runs on pictures of one pixel, and the pictures that its clips ask for are loaded afterwards.
+Clips are bit for bit those of a `ClipBuffer` that was given every picture.
 
 A picture that turns out to be bad is a frame that never came, as in a node. Where it would have ended a clip, or lies before its
 epoch's first clip, that is exact: it is loaded at once, and a second buffer, one frame behind, is where the stream goes on from.
@@ -47,7 +47,8 @@ class SparseClips:
 
     @property
     def epoch(self) -> int:
-        return self._buffer.epoch
+        """Of the newest frame, also while it is being loaded."""
+        return self._scout.epoch
 
     def push(self, stamp_ns: int, frame_id: str, load: Load) -> Clip | None:
         """Take a frame; give the clip that ends with it, where one is due and its window is covered."""
