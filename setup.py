@@ -4,8 +4,10 @@ For pip on machines without ROS (no messages, no nodes). colcon takes the build 
 """
 from setuptools import find_packages, setup
 
+INTERFACES = "vljepa_ros.assets.interfaces"  # the .msg files, from which bags with our messages are written without ROS
+
 setup(
-    packages=find_packages(include=["vljepa_ros*"]) + find_packages("training"),
-    package_dir={"vljepa_training": "training/vljepa_training"},
-    package_data={"vljepa_ros": ["assets/**/*"]},
+    packages=find_packages(include=["vljepa_ros*"]) + find_packages("training") + [INTERFACES],
+    package_dir={"vljepa_training": "training/vljepa_training", INTERFACES: "msg"},
+    package_data={"vljepa_ros": ["assets/**/*"], INTERFACES: ["*.msg"]},
 )

@@ -25,7 +25,7 @@ def run(*command: str | Path, cwd: Path, **env: str) -> str:
 def site(tmp_path_factory):
     """A folder into which pip installed a copy of the checkout; building in place would leave build/lib and egg-infos there."""
     copy, target = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("site")
-    for name in ("vljepa_ros", "training"):
+    for name in ("vljepa_ros", "training", "msg"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.py", "pyproject.toml", "LICENSE", "README.md"):
         shutil.copy(ROOT / name, copy)
@@ -41,6 +41,12 @@ def test_every_source_and_asset_is_installed(site):
 
     for base, package in ((ROOT, "vljepa_ros"), (ROOT / "training", "vljepa_training")):
         assert files(base, package) - files(site, package) == set()
+
+
+def test_the_messages_are_installed_for_those_who_write_bags_without_ros(site, tmp_path):
+    code = "from vljepa_ros.cli import interfaces; print(interfaces.folder(), *sorted(p.name for p in interfaces.folder().iterdir()))"
+    said = run(sys.executable, "-P", "-c", code, cwd=tmp_path, PYTHONPATH=str(site)).split()
+    assert said == [str(site / "vljepa_ros/assets/interfaces"), *sorted(p.name for p in (ROOT / "msg").glob("*.msg"))]
 
 
 def test_the_copy_is_self_contained(site, tmp_path):
