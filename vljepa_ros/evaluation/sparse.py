@@ -1,6 +1,6 @@
 """Clips of a recorded stream from the few frames that they show: the others are timed like any frame, but never decoded.
 
-Of a camera with 30 frames per second whose clips end every 0.1 s, nobody sees two frames of three. Which ones, only the clip buffer
+Of a camera with 30 frames per second whose clips end every 0.1 s, two frames of three are in no clip. Which, only the clip buffer
 knows, from their stamps; so it runs on pictures of one pixel, and the pictures that its clips ask for are loaded afterwards.
 Clips are bit for bit those of a `ClipBuffer` that was given every picture.
 

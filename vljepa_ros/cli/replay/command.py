@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
-    parser.add_argument("--truth", type=Path, metavar="FILE", help="true segments, YAML; `vljepa annotate` writes some to correct")
+    parser.add_argument("--truth", type=Path, metavar="FILE", help="true segments, YAML; `vljepa annotate` begins such a file")
     parser.add_argument("--truth-topic", metavar="TOPIC",
                         help=f"a text topic of the bag with the true segments (default: {TRUTH_TOPIC} where it is)")  # fmt: skip
     parser.add_argument("--texts", nargs="+", action="extend", default=[], metavar="TEXT", help="what to hold the stream against")

@@ -1,7 +1,7 @@
 """The bag once more, with our topics in it: what the nodes would have published, at the times at which the frames were recorded.
 
-Messages are copied as bytes. A topic whose definition neither the bag nor ROS 2 has cannot be written into an mcap file that others
-can read: it is left out and noted.
+Messages are copied as bytes. A topic whose definition neither the bag nor ROS 2 has cannot be written so that others can read
+it: it is left out and noted.
 """
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _theirs(out: Any, bag: RecordedBag, notes: list[str]) -> Iterator[tuple[int,
 
 
 def _connection(out: Any, topic: Topic) -> Any:
-    """With the recorded definition where there is one, else with ROS 2's. Its hash is made anew: readers check one by the other."""
+    """With the recorded definition where there is one, else with ROS 2's. Its hash is made anew: readers check it."""
     from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
     if not topic.definition:

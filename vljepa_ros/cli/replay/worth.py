@@ -1,9 +1,9 @@
 """What selective decoding is worth on one stream: how current the latest words are, against how often words are made.
 
-Words are as current as the vector they were made from is near to what the camera means now: the mean cosine of each embedding with
-the vector that was decoded last. A clock decodes the newest embedding at a fixed rate; the selective policy decodes when a segment
-has settled. No text is compared, so it needs no truth and no decoder. With truth there is a second measure: the share of time in
-which the latest words were made after the latest true change.
+Words are as current as the vector they were made from is near to what the camera means now: the mean cosine of each embedding
+with the vector that was decoded last. A clock decodes the newest embedding at a fixed rate; the selective policy decodes when a
+segment has settled. No text is compared, so it needs no truth and no decoder. With truth there is a second measure: the share of
+time in which the latest words were made after the latest true change.
 """
 from __future__ import annotations
 
