@@ -42,3 +42,17 @@ def test_temperature_is_learnt_and_clamped():
     with torch.no_grad():
         criterion.log_scale.fill_(50.0)
     assert criterion(p, torch.randn(4, 8), torch.arange(4))[0].isfinite()
+
+
+def test_wrong_texts_push_their_clips_away_but_not_those_that_they_are_right_for():
+    torch.manual_seed(0)
+    p, t, n = torch.randn(4, 8), torch.randn(4, 8), torch.randn(2, 8)
+    plain, _ = InfoNCE(0.1)(p, t, torch.arange(4))
+    loss, similarity = InfoNCE(0.1)(p, t, torch.arange(4), n, torch.tensor([2, 9]))  # the first is what row 2 says
+    extra = F.normalize(p, dim=-1) @ F.normalize(n, dim=-1).T
+    extra[2, 0] = -torch.inf
+    rows = -(torch.cat([similarity, extra], 1) / 0.1).log_softmax(1)[:, :4].diagonal().mean()
+    columns = -(similarity / 0.1).log_softmax(0).diagonal().mean()
+    torch.testing.assert_close(loss, (rows + columns) / 2)
+    assert loss > plain
+    torch.testing.assert_close(InfoNCE(0.1)(p, t, torch.arange(4), n[:0], torch.empty(0, dtype=torch.long))[0], plain)

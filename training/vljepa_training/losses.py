@@ -18,17 +18,30 @@ class InfoNCE(nn.Module):
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
 
-    def forward(self, predicted_BD: Tensor, target_BD: Tensor, group_B: Tensor) -> tuple[Tensor, Tensor]:
-        """`group_B`: int64; rows of one group have the same target text and are no negatives of each other.
+    def forward(
+        self,
+        predicted_BD: Tensor,
+        target_BD: Tensor,
+        group_B: Tensor,
+        negative_MD: Tensor | None = None,
+        negative_group_M: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """`group_B`: int64; rows of one group have targets of one meaning and are no negatives of each other.
 
-        Returns the loss and the similarities (B, B) of predictions (rows) to targets (columns).
+        `negative_MD`: targets that belong to no row and should be far from all predictions but those of their own group: the
+        opposite of what happened, the wrong answers to a question. Returns the loss and the similarities (B, B) of predictions
+        (rows) to targets (columns).
         """
         predicted = F.normalize(predicted_BD.float(), dim=-1)
         target = F.normalize(target_BD.float(), dim=-1)
         similarity = predicted @ target.T
-        logits = similarity * self.log_scale.exp().clamp(max=MAX_SCALE)
+        scale = self.log_scale.exp().clamp(max=MAX_SCALE)
         same = group_B[:, None] == group_B[None, :]
         same.fill_diagonal_(False)
-        logits = logits.masked_fill(same, -torch.inf)
-        labels = torch.arange(len(logits), device=logits.device)
-        return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2, similarity
+        to_texts = (similarity * scale).masked_fill(same, -torch.inf)
+        to_clips = to_texts.T
+        if negative_MD is not None and len(negative_MD):
+            negative = predicted @ F.normalize(negative_MD.float(), dim=-1).T * scale
+            to_texts = torch.cat([to_texts, negative.masked_fill(group_B[:, None] == negative_group_M[None, :], -torch.inf)], 1)
+        labels = torch.arange(len(similarity), device=similarity.device)
+        return (F.cross_entropy(to_texts, labels) + F.cross_entropy(to_clips, labels)) / 2, similarity

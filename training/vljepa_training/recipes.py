@@ -15,7 +15,7 @@ from .trainer import Schedule
 
 @dataclass(frozen=True)
 class Recipe:
-    """The stages run in this order: render, images, vision, tokenizer, text, features, align, decode, calibrate, checkpoint."""
+    """The stages in order: render, images, vision, tokenizer, text, features, align, finetune, decode, calibrate, checkpoint."""
 
     name: str
     model: ModelConfig  # vocabulary sizes are set from the trained tokenizer
@@ -29,6 +29,7 @@ class Recipe:
     vision: Schedule
     text: Schedule
     align: Schedule
+    finetune: Schedule
     decode: Schedule
 
 
@@ -38,7 +39,7 @@ def tabletop() -> Recipe:
     return Recipe(
         name="tabletop",
         model=replace(tabletop_model(), prompts=prompts),
-        vocab_size=640,
+        vocab_size=1024,
         stills=3500,
         streams=800,
         held=40,
@@ -46,8 +47,11 @@ def tabletop() -> Recipe:
         views=1,
         images=Schedule(steps=1000, batch=128, lr=3e-3, warmup=100, optimizer="muon", eval_every=200, save_every=100),
         vision=Schedule(steps=1300, batch=32, lr=2e-3, warmup=100, optimizer="muon", eval_every=300, save_every=250),
-        text=Schedule(steps=300, batch=160, lr=1e-3, warmup=50, eval_every=100, save_every=100),
-        align=Schedule(steps=3300, batch=128, lr=1e-3, warmup=200, eval_every=400, save_every=200),
+        text=Schedule(steps=500, batch=160, lr=1e-3, warmup=50, eval_every=100, save_every=100),
+        align=Schedule(
+            steps=1000, batch=128, lr=2e-3, warmup=100, decay="constant", optimizer="muon", eval_every=500, save_every=250
+        ),
+        finetune=Schedule(steps=2500, batch=128, lr=2e-3, warmup=50, optimizer="muon", eval_every=500, save_every=250),
         decode=Schedule(steps=700, batch=96, lr=1e-3, warmup=100, eval_every=300, save_every=200),
     )
 
@@ -69,7 +73,8 @@ def tabletop_ci() -> Recipe:
         images=few(full.images, 8, 16),
         vision=few(full.vision, 8, 8),
         text=few(full.text, 8, 32),
-        align=few(full.align, 10, 32),
+        align=few(full.align, 6, 32),
+        finetune=few(full.finetune, 6, 32),
         decode=few(full.decode, 8, 16),
     )
 

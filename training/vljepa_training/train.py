@@ -21,7 +21,7 @@ from vljepa_ros.model import VLJEPA, ModelConfig, Predictor, TextDecoder, TextEn
 
 from .calibrate import calibrate
 from .recipes import RECIPES, Recipe
-from .stages.align import AlignTask, cache_features, choose_clips
+from .stages.align import DESCRIBE, FINETUNE, AlignTask, cache_features, choose_clips
 from .stages.decode import DecodeTask
 from .stages.text import TextTask, corpus
 from .stages.vision import StillTask, VisionHeads, VisionTask
@@ -66,10 +66,12 @@ class Run:
         clips = choose_clips(store, r.clips_per_stream, seed=0)
         features = cache_features(vision, config.preprocess, store, clips, self.folder / "features.npy", views=r.views)
         predictor = Predictor(config.predictor, config.vision.hidden_size, config.dim)
-        align = AlignTask(
-            predictor, text_encoder, tokenizer, tokenizer, config, store, clips, features, r.align.batch, r.align.seed, r.held
-        )
+        parts = (predictor, text_encoder, tokenizer, tokenizer, config, store, clips, features)
+        align = AlignTask(*parts, r.align.batch, r.align.seed, r.held, mixture=DESCRIBE)
         self._stage("align", align)
+        # The criterion goes along: its temperature is trained in stage 1 as everything else.
+        align = AlignTask(*parts, r.finetune.batch, r.finetune.seed, r.held, mixture=FINETUNE, module=align.module)
+        self._stage("finetune", align)
 
         residual = self._residual(align, store, clips)
         decoder = TextDecoder(config.text_decoder, config.dim)

@@ -1,17 +1,62 @@
 """`python -m vljepa_training.evals tabletop --checkpoint NAME --seed N --json FILE`: every figure of a checkpoint, on fresh
-worlds."""
+worlds.
+
+The report is written after every part, so that a run that is ended keeps what it has.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from vljepa_ros.model import VLJEPA
 
-from .clips import draw_clips, evaluate_clips
+from .actions import evaluate_actions, evaluate_paraphrases
+from .answers import evaluate_answers
+from .bench import Bench
+from .captions import evaluate_captions
+from .confidence import evaluate_confidence
+from .opposites import evaluate_opposites
+from .retrieval import POOL, evaluate_retrieval
+from .splits import evaluate_splits
 from .streams import run_still, run_streams, score_streams
+from .worldprediction import evaluate_worldprediction
+
+log = logging.getLogger(__name__)
+GROUPS = {"clips": ["actions", "answers", "captions", "confidence", "paraphrases"]}  # those that look at the same clips
+HEADLINES = (
+    *("action_top1", "action_worst", "retrieval_r1_500", "vqa_acc", "vqa_blind", "lamp_toggled_acc", "lamp_static_acc"),
+    *("drawer_toggled_acc", "drawer_static_acc", "colour_acc", "colour_heldout_acc", "paraphrase_drop", "worldprediction_acc"),
+    *("caption_action_acc", "cider_d", "cider_d_oracle", "cider_d_retrieval", "state_sentences_right"),
+    *("y_opposite_below_paraphrase", "confidence_ece", "streams", "still"),
+)
+
+
+def parts(bench: Bench, args: argparse.Namespace) -> dict[str, Callable[[], dict]]:
+    """What can be evaluated, by name, in the order of the report."""
+
+    def streams() -> dict:
+        runs = run_streams(bench.model, args.seed, args.streams, args.seconds)
+        return {"streams": score_streams(runs, 1.0), "streams_half_second": score_streams(runs, 0.5)}
+
+    return {
+        "actions": lambda: evaluate_actions(bench),
+        "paraphrases": lambda: evaluate_paraphrases(bench),
+        "answers": lambda: evaluate_answers(bench),
+        "captions": lambda: evaluate_captions(bench),
+        "confidence": lambda: evaluate_confidence(bench),
+        "retrieval": lambda: evaluate_retrieval(bench, args.pool),
+        "worldprediction": lambda: evaluate_worldprediction(bench, args.riddles),
+        "opposites": lambda: evaluate_opposites(bench),
+        "splits": lambda: evaluate_splits(bench),
+        "streams": streams,
+        "still": lambda: {"still": run_still(bench.model, args.seed)},
+    }
 
 
 def tabletop(args: argparse.Namespace) -> dict:
@@ -21,20 +66,25 @@ def tabletop(args: argparse.Namespace) -> dict:
         sys.exit(
             f"the tabletop evaluation renders its worlds: {why}. Install EGL (Debian: libegl1 libgl1-mesa-dri) or set MUJOCO_GL."
         )
-    model = VLJEPA.from_pretrained(args.checkpoint)
-    report = {"checkpoint": args.checkpoint, "sha256": model.sha256, "seed": args.seed}
-    if "clips" in args.only:
-        clips = draw_clips(args.seed, args.per_class, image_size=model.config.preprocess.image_size)
-        report |= evaluate_clips(model, clips)
-        again = evaluate_clips(model, clips[:: max(1, len(clips) // 140)], held_out_phrasing=True)
-        report["held_out_phrasing"] = {k: again[k] for k in ("action_top1", "vqa_acc", "caption_action_acc")}
-    if "streams" in args.only:
-        runs = run_streams(model, args.seed, args.streams, args.seconds)
-        report["streams"] = score_streams(runs, 1.0)
-        report["streams_half_second"] = score_streams(runs, 0.5)
-    if "still" in args.only:
-        report["still"] = run_still(model, args.seed)
+    bench = Bench(VLJEPA.from_pretrained(args.checkpoint), args.seed, args.per_class)
+    known = parts(bench, args)
+    wanted = set(known) if args.only is None else {part for name in args.only for part in GROUPS.get(name, [name])}
+    report = {"checkpoint": args.checkpoint, "sha256": bench.model.sha256, "seed": args.seed, "seconds": {}}
+    for name in (n for n in known if n in wanted):
+        began = time.monotonic()
+        log.info("part %s", name)
+        report |= known[name]()
+        report["seconds"][name] = round(time.monotonic() - began, 1)
+        write(report, args.json)
     return report
+
+
+def write(report: dict, file: Path) -> None:
+    """Whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(f".{file.name}.part")
+    beside.write_text(json.dumps(report, indent=1))
+    beside.replace(file)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -43,24 +93,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--checkpoint", default="tabletop", help="a folder, or the name of a bundled checkpoint")
     parser.add_argument("--seed", type=int, default=1, help="of the worlds; any seed is unseen")
     parser.add_argument("--json", type=Path, required=True, help="where the report goes")
-    parser.add_argument("--per-class", type=int, default=30, help="clips of every kind of event")
+    parser.add_argument(
+        "--per-class", type=int, default=30, help="clips of every kind of event; a third of it for held-out worlds"
+    )
+    parser.add_argument("--pool", type=int, default=POOL, help="clips among which text finds its own")
+    parser.add_argument("--riddles", type=int, default=20, help="of WorldPrediction, for every kind of event")
     parser.add_argument("--streams", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=60.0, help="of every stream")
-    parser.add_argument("--only", nargs="+", default=["clips", "streams", "still"], choices=["clips", "streams", "still"])
+    names = [*parts(None, None), *GROUPS]  # type: ignore[arg-type]
+    parser.add_argument("--only", nargs="+", metavar="PART", choices=names, help=f"of {', '.join(names)}; without it all")
     args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     report = tabletop(args)
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    args.json.write_text(json.dumps(report, indent=1))
-    for key in (
-        "action_top1",
-        "action_worst",
-        "vqa_acc",
-        "lamp_static_acc",
-        "caption_action_acc",
-        "state_sentences_right",
-        "streams",
-        "still",
-    ):
+    for key in HEADLINES:
         if key in report:
             print(key, json.dumps(report[key]))
 

@@ -1,11 +1,13 @@
-"""Stage 1: Predictor and Y-Encoder by bidirectional InfoNCE over frozen X-Encoder features (paper sections 2 and 3.2).
+"""Stages 1 and 2: Predictor and Y-Encoder by bidirectional InfoNCE over frozen X-Encoder features (paper sections 2 and 3.2).
 
-Features are cached once per clip; an epoch then costs the Predictor and the Y-Encoder alone.
+Stage 1 describes (captions, labels, states); stage 2, supervised finetuning, answers questions too and replays stage 1. Features
+are cached once per clip; an epoch then costs the Predictor and the Y-Encoder alone.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from tqdm import tqdm
 from vljepa_ros.model.preprocess import normalise
 
 from ..losses import InfoNCE
-from ..tabletop import language
+from ..tabletop import language, negatives
 from ..tabletop.balance import AnswerIndex, family
 from ..tabletop.dataset import FPS
 from ..tabletop.samples import TabletopStore, augment
@@ -25,20 +27,20 @@ from ..tabletop.state import EVENTS
 from .tokens import query_tokens, text_tokens
 
 Y_ENCODER_MULTIPLIER = 0.05  # paper section 3.8 (b)
-# How often each kind of query is drawn. A draw of "state" brings several clips of one stream, so it is about two fifths of a
-# batch.
-MIXTURE = {
-    "state": 0.12,
-    "action": 0.17,
-    "caption": 0.24,
-    "detail": 0.09,
+# How often each kind of query is drawn. A draw of "state" brings several clips of one stream, two fifths of a batch at 0.12.
+DESCRIBE = {"state": 0.15, "action": 0.2, "caption": 0.45, "detail": 0.2}
+FINETUNE = {
+    "state": 0.10,
+    "action": 0.14,
+    "caption": 0.20,
+    "detail": 0.06,
     "lamp": 0.06,
-    "drawer": 0.07,
-    "held": 0.05,
-    "where": 0.08,
-    "colour": 0.06,
-    "count": 0.01,
-    "before": 0.03,
+    "drawer": 0.06,
+    "held": 0.07,
+    "where": 0.13,
+    "colour": 0.09,
+    "count": 0.03,
+    "before": 0.04,
     "after": 0.02,
 }
 
@@ -87,6 +89,18 @@ class AlignModule(nn.Module):
         self.criterion = InfoNCE()
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """One row of a batch. `wrong`: (text, its canonical form) of a target that is nearly right."""
+
+    stream: int
+    clip: int
+    query: str
+    target: str
+    canonical: str
+    wrong: tuple[str, str] | None
+
+
 class AlignTask:
     """Batches hold neighbouring clips of few streams: what differs between them is what just happened, so they are each other's
     hard negatives."""
@@ -106,8 +120,11 @@ class AlignTask:
         held: int = 40,
         per_stream: int = 4,
         multiplier: float = Y_ENCODER_MULTIPLIER,
+        mixture: dict[str, float] = FINETUNE,
+        module: AlignModule | None = None,
     ) -> None:
-        self.module = AlignModule(predictor, text_encoder)
+        self._mixture = {kind: share / sum(mixture.values()) for kind, share in mixture.items()}
+        self.module = module or AlignModule(predictor, text_encoder)
         self._query_tokenizer, self._text_tokenizer, self._config = query_tokenizer, text_tokenizer, config
         self._store, self._clips, self._features = store, clips, features
         self._batch, self._seed, self._per_stream, self._multiplier = batch, seed, per_stream, multiplier
@@ -123,17 +140,18 @@ class AlignTask:
         )
 
     def groups(self) -> list[dict]:
+        hidden = [p for layer in self.module.predictor.stack.blocks for p in layer.parameters() if p.ndim == 2]
         return [
-            {"params": [*self.module.predictor.parameters(), self.module.criterion.log_scale]},
+            {"params": [*self.module.predictor.parameters(), self.module.criterion.log_scale], "hidden": hidden},
             {"params": list(self.module.text_encoder.parameters()), "multiplier": self._multiplier},
         ]
 
-    def _choose(self, rng: np.random.Generator) -> list[tuple[int, int, str, str, str]]:
-        """(stream, clip, query, target, canonical target): actions equally often, and of every question all answers."""
-        kinds = list(MIXTURE)
-        chosen: list[tuple[int, int, str, str, str]] = []
+    def _choose(self, rng: np.random.Generator) -> list[_Pair]:
+        """Actions equally often, and of every question all answers."""
+        kinds = list(self._mixture)
+        chosen: list[_Pair] = []
         while len(chosen) < self._batch:
-            wanted = kinds[rng.choice(len(kinds), p=list(MIXTURE.values()))]
+            wanted = kinds[rng.choice(len(kinds), p=list(self._mixture.values()))]
             if wanted in ("action", "caption", "detail"):
                 of_kind = self._by_kind[int(rng.integers(len(EVENTS)))]
                 clips = [of_kind[int(rng.integers(len(of_kind)))]] if len(of_kind) else []
@@ -143,13 +161,17 @@ class AlignTask:
             elif wanted in self._answers.families:
                 _, _, (s, i, n) = self._answers.draw(rng, wanted)
                 q = self._store.questions(s, int(self._clips[s, i]))[n]
-                chosen.append((s, i, q.ask(rng), q.say(rng if rng.random() < 0.5 else None), q.answer))
+                wrong = negatives.wrong_answer(q, rng)
+                said = q.say(rng if rng.random() < 0.5 else None)
+                chosen.append(_Pair(s, i, q.ask(rng), said, q.answer, wrong and (wrong, wrong)))
                 continue
             else:  # a handful of clips need not show every kind
                 continue
             for s, i in clips:
-                for _, query, target, canonical in self._store.pairs(int(s), int(self._clips[s, i]), rng, only=wanted):
-                    chosen.append((int(s), int(i), query, target, canonical))
+                k = int(self._clips[s, i])
+                for kind, query, target, canonical in self._store.pairs(int(s), k, rng, only=wanted):
+                    wrong = negatives.wrong_text(kind, self._store.streams[s], k / FPS, rng)
+                    chosen.append(_Pair(int(s), int(i), query, target, canonical, wrong))
         return chosen[: self._batch]
 
     def batch(self, step: int) -> dict[str, Tensor]:
@@ -158,27 +180,31 @@ class AlignTask:
         view = int(rng.integers(len(self._features)))
         return self._collate(chosen, view)
 
-    def _collate(self, chosen: list[tuple[int, int, str, str, str]], view: int) -> dict[str, Tensor]:
-        texts = {t: i for i, t in enumerate(dict.fromkeys(c[3] for c in chosen))}
-        meanings = [language.meaning(c[4]) for c in chosen]  # paraphrases of one target are no negatives of each other
-        group = {m: i for i, m in enumerate(dict.fromkeys(meanings))}
-        query_ids, query_mask = query_tokens(self._query_tokenizer, [c[2] for c in chosen], self._config.predictor)
+    def _collate(self, chosen: list[_Pair], view: int) -> dict[str, Tensor]:
+        wrong = list(dict.fromkeys(c.wrong for c in chosen if c.wrong))
+        texts = {t: i for i, t in enumerate(dict.fromkeys([c.target for c in chosen] + [text for text, _ in wrong]))}
+        meanings = [language.meaning(c.canonical) for c in chosen]  # paraphrases of one target are no negatives of each other
+        wrong_meanings = [language.meaning(canonical) for _, canonical in wrong]
+        group = {m: i for i, m in enumerate(dict.fromkeys(meanings + wrong_meanings))}
+        query_ids, query_mask = query_tokens(self._query_tokenizer, [c.query for c in chosen], self._config.predictor)
         ids, mask = text_tokens(self._text_tokenizer, list(texts), self._config.text_encoder)
         return {
-            "visual": torch.from_numpy(np.stack([self._features[view, c[0], c[1]] for c in chosen])),
+            "visual": torch.from_numpy(np.stack([self._features[view, c.stream, c.clip] for c in chosen])),
             "query_ids": query_ids,
             "query_mask": query_mask,
             "ids": ids,
             "mask": mask,
-            "text": torch.tensor([texts[c[3]] for c in chosen]),
+            "text": torch.tensor([texts[c.target] for c in chosen]),
             "group": torch.tensor([group[m] for m in meanings]),
+            "wrong": torch.tensor([texts[text] for text, _ in wrong], dtype=torch.long),
+            "wrong_group": torch.tensor([group[m] for m in wrong_meanings], dtype=torch.long),
         }
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         m, group = self.module, batch["group"]
         predicted = m.predictor(batch["visual"].float(), batch["query_ids"], batch["query_mask"])
-        target = m.text_encoder(batch["ids"], batch["mask"])[batch["text"]]  # equal texts are encoded once
-        loss, similarity = m.criterion(predicted, target, group)
+        vectors = m.text_encoder(batch["ids"], batch["mask"])  # equal texts are encoded once
+        loss, similarity = m.criterion(predicted, vectors[batch["text"]], group, vectors[batch["wrong"]], batch["wrong_group"])
         top1 = (group[similarity.argmax(-1)] == group).float().mean().item()
         return loss, {"top1": top1, "scale": m.criterion.log_scale.exp().item()}
 

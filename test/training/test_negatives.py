@@ -1,0 +1,56 @@
+"""Nearly right is never right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vljepa_training.tabletop import language, negatives
+from vljepa_training.tabletop.dataset import FPS, training_stream
+from vljepa_training.tabletop.samples import WINDOW_S
+from vljepa_training.tabletop.state import OPPOSITE
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_wrong_texts_say_what_is_not_so(seed):
+    stream, rng = training_stream(seed), np.random.default_rng(seed)
+    told = {"state": 0, "action": 0, "caption": 0, "detail": 0}
+    for t in np.arange(2.0, 24.0, 1 / FPS):
+        state, event, scene = stream.state_at(t), stream.event_at(t, WINDOW_S), stream.scene
+        true = {"state": language.state_text(state, scene)}
+        if event is not None:
+            true |= {
+                "action": language.action_label(event.kind),
+                "caption": language.caption(event, scene),
+                "detail": language.detail(event, state, scene),
+            }
+        for kind in told:
+            wrong = negatives.wrong_text(kind, stream, t, rng)
+            if kind not in true:
+                assert wrong is None
+            elif wrong is not None:
+                told[kind] += 1
+                assert language.meaning(wrong[1]) != language.meaning(true[kind])
+    assert told["state"] == len(np.arange(2.0, 24.0, 1 / FPS)) and told["detail"] > 0 and told["caption"] > 0
+
+
+def test_wrong_states_differ_in_one_sentence_and_wrong_answers_are_candidates():
+    stream, rng = training_stream(3), np.random.default_rng(0)
+    state = stream.state_at(5.0)
+    right = language.state_text(state, stream.scene).split(". ")
+    looks = set()
+    for _ in range(60):
+        other = language.state_text(*negatives.wrong_state(state, stream.scene, rng)).split(". ")
+        assert len(set(other) - set(right)) <= 1 + sum("top" in sentence for sentence in right)
+        looks |= set(other) - set(right)
+    assert len(looks) > 8
+    for question in language.questions(state, stream.scene):
+        wrong = negatives.wrong_answer(question, rng)
+        assert wrong in question.candidates and wrong != question.answer
+
+
+def test_opposite_actions_are_each_others_negatives():
+    stream = next(s for s in map(training_stream, range(20)) if any(e.kind == "open_drawer" for e in s.events))
+    event = next(e for e in stream.events if e.kind == "open_drawer")
+    _, canonical = negatives.wrong_text("action", stream, event.end + 0.1, np.random.default_rng(0))
+    assert canonical == language.action_label(OPPOSITE["open_drawer"])
