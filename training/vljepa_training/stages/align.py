@@ -24,7 +24,7 @@ from ..tabletop.balance import AnswerIndex, family
 from ..tabletop.dataset import FPS
 from ..tabletop.samples import TabletopStore, augment
 from ..tabletop.state import EVENTS
-from .tokens import query_tokens, text_tokens
+from .tokens import encode_by_length, query_tokens, text_tokens
 
 Y_ENCODER_MULTIPLIER = 0.05  # paper section 3.8 (b)
 # How often each kind of query is drawn. A draw of "state" brings several clips of one stream, two fifths of a batch at 0.12.
@@ -203,7 +203,7 @@ class AlignTask:
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         m, group = self.module, batch["group"]
         predicted = m.predictor(batch["visual"].float(), batch["query_ids"], batch["query_mask"])
-        vectors = m.text_encoder(batch["ids"], batch["mask"])  # equal texts are encoded once
+        vectors = encode_by_length(m.text_encoder, batch["ids"], batch["mask"])  # equal texts are encoded once
         loss, similarity = m.criterion(predicted, vectors[batch["text"]], group, vectors[batch["wrong"]], batch["wrong_group"])
         top1 = (group[similarity.argmax(-1)] == group).float().mean().item()
         return loss, {"top1": top1, "scale": m.criterion.log_scale.exp().item()}
@@ -211,7 +211,7 @@ class AlignTask:
     def encode(self, texts: list[str]) -> Tensor:
         """(B, D) of norm 1: the targets of these texts."""
         ids, mask = text_tokens(self._text_tokenizer, texts, self._config.text_encoder)
-        return F.normalize(self.module.text_encoder(ids, mask).float(), dim=-1)
+        return F.normalize(encode_by_length(self.module.text_encoder, ids, mask), dim=-1)
 
     def predict(self, clips: list[tuple[int, int]], queries: list[str]) -> Tensor:
         """(B, D) of norm 1 from cached features."""

@@ -21,7 +21,7 @@ from ..tabletop import language
 from ..tabletop.dataset import FPS, training_stream
 from ..tabletop.samples import WINDOW_S
 from ..tabletop.state import CHANGING, EVENTS, OPPOSITE
-from .tokens import text_tokens
+from .tokens import encode_by_length, text_tokens
 
 
 class TextModule(nn.Module):
@@ -95,7 +95,7 @@ class TextTask:
         return {"ids": ids, "mask": mask, "group": torch.tensor([group[p[0]] for p in pairs])}
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        one, other = self.module.text_encoder(batch["ids"], batch["mask"]).chunk(2)
+        one, other = encode_by_length(self.module.text_encoder, batch["ids"], batch["mask"]).chunk(2)
         loss, similarity = self.module.criterion(one, other, batch["group"])
         return loss, {"top1": _top1(similarity, batch["group"]), "scale": self.module.criterion.log_scale.exp().item()}
 
@@ -105,7 +105,7 @@ class TextTask:
         rng = np.random.default_rng(1)
         pairs = [p for s in self._held for p in self._pairs(s, rng)][:300]
         batch = self._collate(pairs)
-        one, other = self.module.text_encoder(batch["ids"], batch["mask"]).chunk(2)
+        one, other = encode_by_length(self.module.text_encoder, batch["ids"], batch["mask"]).chunk(2)
         _, similarity = self.module.criterion(one, other, batch["group"])
         same = batch["group"][:, None] == batch["group"][None]
         hardest = similarity.masked_fill(same, -1).amax(1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from vljepa_ros.model import PredictorConfig, TextDecoderConfig, TextEncoderConfig, Tokenizer
 
@@ -23,3 +24,15 @@ def text_tokens(tokenizer: Tokenizer, texts: Sequence[str], cfg: TextEncoderConf
 def spoken_tokens(tokenizer: Tokenizer, texts: Sequence[str], cfg: TextDecoderConfig) -> tuple[Tensor, Tensor]:
     """(ids_BL, mask_BL) for teacher forcing of the Y-Decoder, from BOS to EOS."""
     return tokenizer.encode(texts, cfg.max_tokens, bos=True, eos=True)
+
+
+def encode_by_length(encoder: nn.Module, ids_BL: Tensor, mask_BL: Tensor, parts: int = 4) -> Tensor:
+    """`encoder(ids_BL, mask_BL)`, a part of the texts at a time and each part cut to its longest.
+
+    A state is ten times as long as an answer, and padding costs as much as words.
+    """
+    order = mask_BL.sum(1).argsort()
+    chunks = [chunk for chunk in order.tensor_split(parts) if len(chunk)]
+    longest = [int(mask_BL[chunk].sum(1).max()) for chunk in chunks]
+    out = torch.cat([encoder(ids_BL[chunk, :n], mask_BL[chunk, :n]) for chunk, n in zip(chunks, longest)])
+    return out[order.argsort()]
