@@ -1,4 +1,4 @@
-"""`vljepa replay` end to end on real bags: what comes out, that it comes out twice the same, truth, several cameras, without ROS."""
+"""`vljepa replay` end to end on real bags: what comes out, twice the same; truth, several cameras, without ROS."""
 from __future__ import annotations
 
 import json
@@ -131,10 +131,12 @@ def test_several_cameras_of_one_bag(make_bag, tiny_checkpoint, tmp_path):
 
 @pytest.mark.parametrize(("raw", "storage"), [(True, "mcap"), (False, "sqlite3")])
 def test_raw_images_and_sqlite3(make_bag, tiny_checkpoint, tmp_path, raw, storage):
-    report = replay(make_bag(tmp_path / "bag", seconds=4.0, raw=raw, storage=storage, truth=False), tmp_path / "out", tiny_checkpoint)
+    bag = make_bag(tmp_path / "bag", seconds=4.0, raw=raw, storage=storage, truth=False)
+    report = replay(bag, tmp_path / "out", tiny_checkpoint)
+    stream = report["streams"][0]
     assert report["bag"]["storage"] == storage and report["notes"] == []
-    assert report["streams"][0]["summary"]["embeddings"] > 10
-    assert report["streams"][0]["summary"]["boundary_f1"] is None and all(one["verdict"] is None for one in report["streams"][0]["segments"])
+    assert stream["summary"]["embeddings"] > 10 and stream["summary"]["boundary_f1"] is None
+    assert all(one["verdict"] is None for one in stream["segments"])
 
 
 def test_truth_from_the_bag_from_a_file_and_from_plain_words(make_bag, bag, tiny_checkpoint, tmp_path, replayed):
@@ -152,8 +154,9 @@ def test_truth_from_the_bag_from_a_file_and_from_plain_words(make_bag, bag, tiny
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("segments: 3", "a list named `segments`"), ("a: [", "no YAML"), ("segments: [{caption: x}]", "segment 0 needs a number start_s"),
-        ("segments: [{start_s: 1}, {start_s: .nan}]", "segment 1 needs a number start_s"), ("segments: [7]", "segment 0 must have"),
+        ("segments: 3", "a list named `segments`"), ("a: [", "no YAML"), ("segments: [7]", "segment 0 must have"),
+        ("segments: [{caption: x}]", "segment 0 needs a number start_s"),
+        ("segments: [{start_s: 1}, {start_s: .nan}]", "segment 1 needs a number start_s"),
         ("segments: [{start_s: 1, titel: x}]", "unknown key 'titel'"), (None, "cannot be read"),
     ],
 )  # fmt: skip
@@ -161,7 +164,8 @@ def test_a_bad_truth_file_says_where(bag, tiny_checkpoint, tmp_path, capsys, tex
     file = tmp_path / "truth.yaml"
     if text is not None:
         file.write_text(text)
-    assert main(["replay", str(bag), "--truth", str(file), "--checkpoint", str(tiny_checkpoint), "--out", str(tmp_path / "out")]) == 2
+    where = ["--checkpoint", str(tiny_checkpoint), "--out", str(tmp_path / "out")]
+    assert main(["replay", str(bag), "--truth", str(file), *where]) == 2
     said = capsys.readouterr().err
     assert says in said and "truth.yaml" in said and said.count("\n") == 1
     assert not (tmp_path / "out").exists()
@@ -190,7 +194,8 @@ def test_the_nodes_own_parameters_shape_the_replay(bag, tiny_checkpoint, tmp_pat
     report = replay(bag, tmp_path / "out", tiny_checkpoint, "--config", file, "--bag", "none")
     assert (report["parameters"]["clip"]["stride_s"], report["parameters"]["transition"]["settle_s"]) == (0.5, 0.2)
     stream = report["streams"][0]
-    assert stream["query"] == "what now?" and stream["summary"]["embeddings"] * 3 < replayed[0]["streams"][0]["summary"]["embeddings"]
+    assert stream["query"] == "what now?"
+    assert stream["summary"]["embeddings"] * 3 < replayed[0]["streams"][0]["summary"]["embeddings"]
     shipped = Path(__file__).resolve().parents[2] / "config/vljepa.yaml"
     again = replay(bag, tmp_path / "b", tiny_checkpoint, "--config", shipped, "--bag", "none", "--texts", *TEXTS)
     assert again["streams"] == replayed[0]["streams"], "the shipped file says what the defaults are"

@@ -86,12 +86,14 @@ class RecordedBag:
                     for connection, time_ns, cdr in reader.messages([one for one in reader.connections if one.id in topics]):
                         read += 1
                         yield Message(topics[connection.id], time_ns, bytes(cdr))
+            missing = sum(self.counts[one] for one in wanted) - read
+            if missing > 0:
+                self._lose(f"{missing} messages that the bag's index names are not in it", missing)
         except GeneratorExit:
             raise
         except Exception as error:  # noqa: BLE001
             missing = sum(self.counts[one] for one in wanted) - read
-            self._note(f"reading stopped after {read} messages, {missing} were not read: {_said(error)}")
-            self.lost = max(self.lost, missing)
+            self._lose(f"reading stopped after {read} messages, {missing} were not read: {_said(error)}", missing)
 
     def _find(self) -> None:
         path = self.path
@@ -193,6 +195,10 @@ class RecordedBag:
 
         with ExitStack() as stack:
             yield [stack.enter_context(Reader(path)) for path in self._files]
+
+    def _lose(self, sentence: str, messages: int) -> None:
+        self._note(sentence)
+        self.lost = max(self.lost, messages)
 
     def _note(self, sentence: str) -> None:
         if sentence not in self.notes:
