@@ -4,9 +4,11 @@ Run through `make test`, or in an environment that has sourced tools/env.sh.
 """
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -88,7 +90,22 @@ def _why_no_launch() -> str | None:
     return "launch_ros is not importable; it comes with a system ROS 2 only"
 
 
-NEEDS: dict[str, Callable[[], str | None]] = {"render": _why_no_render, "launch": _why_no_launch}
+@functools.cache
+def _chromium() -> str | None:
+    """A Chromium's command. Ubuntu's may be a stub that asks for a snap: a browser is what tells its version."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if command := shutil.which(name):
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                if subprocess.run([command, "--version"], capture_output=True, timeout=60).returncode == 0:
+                    return command
+    return None
+
+
+def _why_no_browser() -> str | None:
+    return None if _chromium() else "no Chromium to open pages in; apt-get install chromium"
+
+
+NEEDS: dict[str, Callable[[], str | None]] = {"render": _why_no_render, "launch": _why_no_launch, "browser": _why_no_browser}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -142,6 +159,12 @@ def wait_until() -> Callable[..., T]:
         return value
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def chromium_command() -> str:
+    """The browser's command, for tests marked `browser`."""
+    return _chromium()
 
 
 # --- weights --------------------------------------------------------------------------------------------------------------------
