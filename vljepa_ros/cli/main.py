@@ -8,6 +8,7 @@ from importlib import import_module
 COMMANDS = {
     "demo": "play the bundled bag, or your own, through both nodes, and see what they make of it",
     "replay": "run a recorded bag through the streaming code, faster than real time, into a report",
+    "annotate": "write a first segments file from what the model makes of a bag, for a person to correct",
 }
 
 

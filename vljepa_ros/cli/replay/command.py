@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from vljepa_ros.cli.sources import SourceError
 
 if TYPE_CHECKING:
     from vljepa_ros.cli.replay.bag import RecordedBag, Topic
-    from vljepa_ros.cli.replay.session import Session, Settings
+    from vljepa_ros.cli.replay.session import Clock, Session, Settings
 
 
 
@@ -122,19 +123,20 @@ def choose(bag: RecordedBag, names: list[str]) -> list[Topic]:
     return chosen
 
 
-def truth_of(bag: RecordedBag, file: Path | None, topic: str | None) -> Callable[[int], list] | None:
-    """How to get the true segments once the first frame's stamp is known; None without any. SourceError now, not later."""
+def truth_of(bag: RecordedBag, file: Path | None, topic: str | None) -> Callable[[Clock], list] | None:
+    """How to get the true segments once the stream's clock is known; None without any. SourceError now, not later."""
+    from vljepa_ros.cli.replay.session import Clock
     from vljepa_ros.cli.replay.truth import read_file, read_topic
 
     if file is not None and topic is not None:
         raise ValueError("--truth and --truth-topic: give one of the two")
     if file is not None:
-        read_file(file, 0)
-        return lambda first_ns: read_file(file, first_ns)
+        read_file(file, Clock([]))
+        return lambda clock: read_file(file, clock)
     if topic is None and not any(one.name == TRUTH_TOPIC and count for one, count in bag.counts.items()):
         return None
     segments = read_topic(bag, topic or TRUTH_TOPIC)
-    return lambda first_ns: segments
+    return lambda clock: [replace(one, start_ns=clock.find(one.start_ns)) for one in segments]
 
 
 def load(args: argparse.Namespace) -> Any:

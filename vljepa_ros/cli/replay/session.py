@@ -82,9 +82,9 @@ class Session:
 
 def understand(
     messages: Iterable[Message], camera: Camera, model: Any, settings: Settings, texts: Sequence[str] = (),
-    truth: Callable[[int], Sequence[TrueSegment]] | None = None, progress: Callable[[], None] = lambda: None,
+    truth: Callable[[Clock], Sequence[TrueSegment]] | None = None, progress: Callable[[], None] = lambda: None,
 ) -> Session:
-    """Run a camera's messages through the streaming code. `truth` is asked with the first frame's stamp, answers in stamps."""
+    """Run a camera's messages through the streaming code. `truth` answers on the clock's line."""
     began = time.perf_counter()
     result = StreamResult()
     clips = prefetch(camera.clips(messages, settings.clip, model.config, progress))
@@ -99,7 +99,7 @@ def understand(
     session = Session(
         camera=camera,
         result=result,
-        recording=_recording(camera, model, result, clock, None if truth is None else truth(clock.start_ns)),
+        recording=_recording(camera, model, result, clock, None if truth is None else truth(clock)),
         clock=clock,
         t_s=np.array([clock.seconds(one.stamp_ns, one.epoch) for one in result.embeddings]),
         epochs=np.array([one.epoch for one in result.embeddings], int),
@@ -115,7 +115,7 @@ def _recording(camera: Camera, model: Any, result: StreamResult, clock: Clock, t
     recording = Recording(
         source=camera.topic.name,
         model=model.config.name,
-        truth=[replace(one, start_ns=clock.find(one.start_ns)) for one in truth or []],
+        truth=list(truth or []),
         truth_known=truth is not None,
         start_ns=clock.start_ns,
         end_ns=clock.end_ns,

@@ -4,8 +4,8 @@
       - {start_s: 0.0, event: start, caption: The stream begins., state: The lamp is off.}
       - {start_s: 4.2, event: switch_on, caption: The lamp goes on., state: The lamp is on.}
 
-`start_s` counts from the camera's first frame; `start_ns` is a stamp. A segment lasts until the next one; the first is the state
-that the stream begins with. Only the start is needed. `vljepa annotate` writes such a file for a person to correct.
+`start_s` counts from the camera's first frame, as the report does; `start_ns` is a stamp. A segment lasts until the next one; the
+first is the state that the stream begins with. Only the start is needed. `vljepa annotate` writes such a file for a person to correct.
 """
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import yaml
 
 from vljepa_ros.cli.replay.bag import Message, RecordedBag
 from vljepa_ros.cli.replay.cameras import typestore
+from vljepa_ros.cli.replay.session import Clock
 from vljepa_ros.cli.sources import SourceError, TrueSegment
 
 NS = 1_000_000_000
@@ -26,8 +27,8 @@ KEYS = ("start_s", "start_ns", "event", "caption", "state")
 IGNORED = ("end_s", "confidence", "familiar")  # what `vljepa annotate` adds for the person's eyes
 
 
-def read_file(path: Path, first_ns: int) -> list[TrueSegment]:
-    """The segments of a YAML file, by time, on the camera's stamps. SourceError names file, segment and key."""
+def read_file(path: Path, clock: Clock) -> list[TrueSegment]:
+    """The segments of a YAML file, by time, on the clock's line. SourceError names file, segment and key."""
     try:
         data = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -37,11 +38,11 @@ def read_file(path: Path, first_ns: int) -> list[TrueSegment]:
     listed = data.get("segments") if isinstance(data, dict) else data
     if not isinstance(listed, list) or not listed:
         raise SourceError(f"{path}: needs a list named `segments`, each with start_s; `vljepa annotate` writes one to begin with")
-    segments = [_segment(one, f"{path}: segment {k}", first_ns) for k, one in enumerate(listed)]
+    segments = [_segment(one, f"{path}: segment {k}", clock) for k, one in enumerate(listed)]
     return sorted(segments, key=lambda one: one.start_ns)
 
 
-def _segment(one: Any, where: str, first_ns: int) -> TrueSegment:
+def _segment(one: Any, where: str, clock: Clock) -> TrueSegment:
     if not isinstance(one, dict):
         raise SourceError(f"{where} must have start_s, got {one!r}")
     if unknown := sorted(set(map(str, one)) - {*KEYS, *IGNORED}):
@@ -50,12 +51,13 @@ def _segment(one: Any, where: str, first_ns: int) -> TrueSegment:
     start = one.get(name)
     if isinstance(start, bool) or not isinstance(start, (int, float)) or start != start or abs(start) == float("inf"):
         raise SourceError(f"{where} needs a number {name}, got {start!r}")
-    start_ns = int(start) if name == "start_ns" else first_ns + round(start * NS)
+    start_ns = clock.find(int(start)) if name == "start_ns" else clock.start_ns + round(start * NS)
     return TrueSegment(start_ns, *(str(one.get(key) or "") for key in ("event", "caption", "state")))
 
 
 def read_topic(bag: RecordedBag, name: str) -> list[TrueSegment]:
-    """The segments of a std_msgs/String topic: JSON as the tabletop world writes it, or plain words at their recording time.
+    """The segments of a std_msgs/String topic, on the camera's stamps: JSON as the tabletop world writes it, or plain words at the
+    time of their recording.
 
     SourceError where the topic is not there or is of another type.
     """
