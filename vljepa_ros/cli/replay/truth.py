@@ -5,7 +5,8 @@
       - {start_s: 4.2, event: switch_on, caption: The lamp goes on., state: The lamp is on.}
 
 `start_s` counts from the camera's first frame, as the report does; `start_ns` is a stamp. A segment lasts until the next one; the
-first is the state that the stream begins with. Only the start is needed. `vljepa annotate` writes such a file for a person to correct.
+first is the state that the stream begins with. Only the start is needed. `vljepa annotate` writes such a file for a person to
+correct.
 """
 from __future__ import annotations
 
