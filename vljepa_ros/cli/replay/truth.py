@@ -57,8 +57,8 @@ def _segment(one: Any, where: str, clock: Clock) -> TrueSegment:
 
 
 def read_topic(bag: RecordedBag, name: str) -> list[TrueSegment]:
-    """The segments of a std_msgs/String topic, on the camera's stamps: JSON as the tabletop world writes it, or plain words at the
-    time of their recording.
+    """The segments of a std_msgs/String topic, on the camera's stamps: JSON as the tabletop world writes it, or plain words
+    at the time of their recording.
 
     SourceError where the topic is not there or is of another type.
     """
