@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 WIDE, HIGH = 1000.0, 100.0
-POINTS = 1600  # a path has about so many at most
+POINTS = 1600  # a path has about so many at most, or one for each unit of its width
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ def line(x: Sequence[float], y: Sequence[float], x_range: tuple[float, float], y
     x, y = np.asarray(x, float), np.asarray(y, float)
     parts = []
     for part in np.split(np.arange(len(x)), [k for k in breaks if 0 < k < len(x)]):
-        at = part[_fewer(y[part], POINTS)] if len(part) > POINTS else part
+        most = max(POINTS, int(wide))
+        at = part[_fewer(y[part], most)] if len(part) > most else part
         px = (x[at] - x_range[0]) / max(x_range[1] - x_range[0], 1e-12) * wide
         py = high - (np.clip(y[at], *y_range) - y_range[0]) / max(y_range[1] - y_range[0], 1e-12) * high
         if len(at):
