@@ -53,7 +53,7 @@ def test_only_the_parts_asked_for_are_read_and_they_are_checked(folder):
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
     (folder / "text_decoder.safetensors").unlink()
     model = load(folder, parts=["vision", "text_encoder"])
-    assert set(model.modules) == {"vision", "text_encoder"}
+    assert set(model.modules) == {"vision", "text_encoder", "familiarity"}, "vision brings familiarity along"
     with pytest.raises(CheckpointError, match=r"predictor.safetensors.*altered"):
         load(folder, parts={"vision", "predictor"})
     with pytest.raises(CheckpointError, match=r"text_decoder.safetensors.*missing"):
@@ -66,8 +66,8 @@ def test_unknown_and_absent_parts(folder, tmp_path):
     with pytest.raises(ValueError, match="'decoder'"):
         load(folder, parts=["decoder"])
     load(folder, parts=["vision", "predictor"]).save_pretrained(tmp_path / "eyes")
-    assert set(load(tmp_path / "eyes").modules) == {"vision", "predictor"}
-    with pytest.raises(CheckpointError, match="no part text_decoder; it has vision, predictor"):
+    assert set(load(tmp_path / "eyes").modules) == {"vision", "predictor", "familiarity"}
+    with pytest.raises(CheckpointError, match="no part text_decoder; it has vision, predictor, familiarity"):
         load(tmp_path / "eyes", parts=["text_decoder"])
 
 

@@ -8,6 +8,7 @@ from .config import (
     TextEncoderConfig,
     VisionConfig,
 )
+from .familiarity import Familiarity
 from .predictor import Predictor
 from .presets import paper, tabletop, tiny
 from .text_decoder import TextDecoder
@@ -20,6 +21,7 @@ __all__ = [
     "VLJEPA",
     "CheckpointError",
     "Decoded",
+    "Familiarity",
     "ModelConfig",
     "Predictor",
     "PredictorConfig",

@@ -23,7 +23,10 @@ from .tokenizer import FILES as TOKENIZER_FILES
 from .tokenizer import Tokenizer
 
 FORMAT = 1
-STEMS = {"vision": "vision_encoder", "predictor": "predictor", "text_encoder": "text_encoder", "text_decoder": "text_decoder"}
+STEMS = {
+    "vision": "vision_encoder", "predictor": "predictor", "text_encoder": "text_encoder", "text_decoder": "text_decoder",
+    "familiarity": "familiarity",
+}  # fmt: skip
 TOKENIZERS = {"predictor": "query", "text_encoder": "text", "text_decoder": "decoder"}  # part -> its tokenizer's name
 COPY_AGAIN = "copy the checkpoint folder again, or save it again"
 

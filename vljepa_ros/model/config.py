@@ -227,7 +227,7 @@ class ModelConfig(_Config):
     text_encoder: TextEncoderConfig | None = None
     text_decoder: TextDecoderConfig | None = None
     prompts: dict[str, str] = field(default_factory=dict)  # "state" is the default standing query
-    calibration: dict[str, float] = field(default_factory=dict)  # familiar_logprob, confidence_scale, confidence_bias
+    calibration: dict[str, float] = field(default_factory=dict)  # familiar_{logprob,distance}, confidence_{scale,bias}
 
     def __post_init__(self) -> None:
         _positive(self, "dim", "clip_period_s")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from .familiarity import Familiarity
 from .predictor import Predictor
 from .presets import tiny
 from .text_decoder import TextDecoder
@@ -17,17 +18,20 @@ from .vljepa import VLJEPA
 
 TEXTS = ("The lamp is on.", "The lamp is off.", "The drawer is open.", "Push the red cube to the left.", "Is the lamp on?")
 
+FAMILIAR_DISTANCE = 10.0
+
 
 def make_tiny(folder: Path | str, seed: int = 0, **calibration: float) -> VLJEPA:
     """Write the tiny preset with random weights of that seed to `folder` and return it as loaded from there (fp32, CPU).
 
-    The same seed gives the same weights. `calibration` goes into the config as it is.
+    The same seed gives the same weights. `calibration` goes into the config as it is, over a `familiar_distance` that no
+    clip exceeds: every clip has a novelty above 0 and is familiar.
     """
     with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as scratch:
         torch.manual_seed(seed)
         config = tiny()
         tokenizer = train_tokenizer(TEXTS, config.predictor.vocab_size, scratch)
-        config = dataclasses.replace(config, calibration=calibration)
+        config = dataclasses.replace(config, calibration={"familiar_distance": FAMILIAR_DISTANCE} | calibration)
         model = VLJEPA(
             config,
             VisionEncoder(config.vision),
@@ -35,6 +39,7 @@ def make_tiny(folder: Path | str, seed: int = 0, **calibration: float) -> VLJEPA
             TextEncoder(config.text_encoder, config.dim),
             TextDecoder(config.text_decoder, config.dim),
             dict.fromkeys(("query", "text", "decoder"), tokenizer),
+            familiarity=Familiarity(config.vision.hidden_size),
         )
         model.save_pretrained(folder)
     return VLJEPA.from_pretrained(folder, device="cpu", engine="torch")

@@ -24,6 +24,7 @@ from . import checkpoint, checkpoint_writer
 from .checkpoint import STEMS, TOKENIZERS, CheckpointError
 from .config import ModelConfig
 from .engine import TorchEngine, make_engine
+from .familiarity import Familiarity
 from .predictor import Predictor
 from .preprocess import normalise, resize_frame
 from .text_decoder import TextDecoder
@@ -38,7 +39,7 @@ class Decoded:
 
     text: str
     confidence: float  # 0..1, as calibrated with the checkpoint
-    familiar: bool  # False: less likely than anything the checkpoint was calibrated on
+    familiar: bool  # of the words alone, see also `novelty`. False: less likely than anything the checkpoint was calibrated on
     logprob: float  # mean over the tokens said, the end included
 
 
@@ -54,9 +55,13 @@ class VLJEPA:
         text_decoder: TextDecoder | None = None,
         tokenizers: Mapping[str, Tokenizer] | None = None,
         engine: TorchEngine | None = None,
+        familiarity: Familiarity | None = None,
     ) -> None:
         """From parts at hand (a training run's, say), which are used as they are. `tokenizers`: "query", "text", "decoder"."""
-        modules = {"vision": vision, "predictor": predictor, "text_encoder": text_encoder, "text_decoder": text_decoder}
+        modules = {
+            "vision": vision, "predictor": predictor, "text_encoder": text_encoder, "text_decoder": text_decoder,
+            "familiarity": familiarity,
+        }  # fmt: skip
         self.config = config
         self.modules: dict[str, nn.Module] = {part: module for part, module in modules.items() if module is not None}
         self.tokenizers = dict(tokenizers or {})
@@ -76,6 +81,7 @@ class VLJEPA:
         parts: Collection[str] | None = None,
     ) -> VLJEPA:
         """A checkpoint folder, or a bundled one by name. `parts`: of vision, predictor, text_encoder, text_decoder; None = all.
+        Vision brings the part familiarity along where the checkpoint has it.
 
         Every file that is read is checked against its sha256. Raises CheckpointError (one line, with the remedy), ValueError for
         an unknown part or engine.
@@ -86,6 +92,8 @@ class VLJEPA:
         folder = checkpoint.resolve(name_or_folder)
         manifest = checkpoint.read_manifest(folder)
         wanted = [part for part in STEMS if part in (manifest.weights if parts is None else parts)]
+        if "vision" in wanted and "familiarity" in manifest.weights and "familiarity" not in wanted:
+            wanted.append("familiarity")
         if absent := [part for part in wanted if part not in manifest.weights]:
             raise CheckpointError(folder, f"has no part {absent[0]}", f"it has {', '.join(manifest.weights)}")
         modules, tokenizers = {}, {}
@@ -147,6 +155,22 @@ class VLJEPA:
     def embed_queries(self, frames_THWC: np.ndarray, queries: Sequence[str]) -> np.ndarray:
         """(Q, D): one vision pass, one batched Predictor pass."""
         return self.predict(self.encode_frames(frames_THWC), queries)
+
+    def watch(self, frames_THWC: np.ndarray, queries: Sequence[str]) -> tuple[np.ndarray, float]:
+        """What a stream needs of one clip: `embed_queries` and `novelty` from one vision pass."""
+        tokens_1ND = self.encode_frames(frames_THWC)
+        return self.predict(tokens_1ND, queries), self.novelty(tokens_1ND)
+
+    def novelty(self, tokens_1ND: Tensor) -> float:
+        """How foreign a clip is to the checkpoint's training, >= 0: its distance over the largest that counts as familiar.
+
+        Above 1 neither vector nor words mean anything. 0 where the checkpoint has no part that judges.
+        """
+        limit = self.config.calibration.get("familiar_distance", 0.0)
+        if "familiarity" not in self.modules or limit <= 0:
+            return 0.0
+        with self.engine.run():
+            return float(self.modules["familiarity"](tokens_1ND)[0]) / limit
 
     # texts
 
@@ -235,6 +259,8 @@ def _build(config: ModelConfig, part: str) -> nn.Module:
     with torch.device("meta"):
         if part == "vision":
             return VisionEncoder(config.vision)
+        if part == "familiarity":
+            return Familiarity(config.vision.hidden_size)
         if part == "predictor":
             return Predictor(config.predictor, config.vision.hidden_size, config.dim)
         return TextDecoder(config.text_decoder, config.dim)
