@@ -20,6 +20,7 @@ import torch
 from vljepa_ros.model import VLJEPA, ModelConfig, Predictor, TextDecoder, TextEncoder, Tokenizer, VisionEncoder, train_tokenizer
 
 from .calibrate import calibrate
+from .familiarity import fit_familiarity
 from .recipes import RECIPES, Recipe
 from .stages.align import DESCRIBE, FINETUNE, AlignTask, cache_features, choose_clips
 from .stages.decode import DecodeTask
@@ -85,7 +86,8 @@ class Run:
         model = VLJEPA(
             config, vision, predictor, text_encoder, decoder, {"query": tokenizer, "text": tokenizer, "decoder": tokenizer}
         )
-        facts = calibrate(model, align, store, clips, r.held)
+        model.modules["familiarity"], limit = fit_familiarity(features, r.held)
+        facts = calibrate(model, align, store, clips, r.held) | limit
         model.config = replace(config, calibration={**facts, "residual": residual})
         model.save_pretrained(out)
         log.info("checkpoint written to %s", out)

@@ -1,0 +1,71 @@
+"""What counts as familiar, from the cached features of stage 1: statistics of the training clips' tokens, a limit from held-out
+ones.
+
+`python -m vljepa_training.familiarity CHECKPOINT FEATURES` gives a finished checkpoint the part, in place. FEATURES is the memory
+map that the checkpoint's own X-Encoder wrote (`stages/align.py`, cache_features): another encoder's makes everything foreign.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vljepa_ros.model import VLJEPA, Familiarity
+from vljepa_ros.model.familiarity import describe
+
+HELD_QUANTILE = 0.995  # share of held-out clips of the training world that stay below the limit before its margin
+MARGIN = 1.1  # times that: cameras, tables and lights that training never drew lie a little further out than held-out streams
+SHRINKAGE = 0.03  # of the covariance towards a multiple of the identity: clips of one stream are no independent samples
+CHUNK = 256  # clips described at once
+
+
+def fit_familiarity(features: np.ndarray, held: int) -> tuple[Familiarity, dict[str, float]]:
+    """The part and its limit for `ModelConfig.calibration`.
+
+    `features`: X-Encoder tokens (views, streams, clips, N, D), the last `held` streams for the limit alone. The precision is that
+    of the covariance shrunk by a fixed share; as in a checkpoint, it is rounded to fp16 before the limit is measured. ValueError
+    where no stream is left on one side.
+    """
+    streams = features.shape[1]
+    if not 0 < held < streams:
+        raise ValueError(f"held must leave streams on both sides, got {held} of {streams}")
+    seen_BF, unseen_BF = (
+        torch.cat([_described(features[v, s]) for v in range(len(features)) for s in part])
+        for part in (range(streams - held), range(streams - held, streams))
+    )
+    familiarity = Familiarity(features.shape[-1])
+    covariance_FF = torch.cov(seen_BF.double().T)
+    size = len(covariance_FF)
+    covariance_FF = (1 - SHRINKAGE) * covariance_FF + SHRINKAGE * covariance_FF.trace() / size * torch.eye(size)
+    values_F, vectors_FF = torch.linalg.eigh(covariance_FF)
+    familiarity.mean_F.copy_(seen_BF.double().mean(0).half())
+    familiarity.whiten_FF.copy_((vectors_FF / values_F.sqrt()).half())
+    limit = MARGIN * float(familiarity.distance(unseen_BF).quantile(HELD_QUANTILE))
+    return familiarity, {"familiar_distance": limit}
+
+
+def _described(tokens_CND: np.ndarray) -> torch.Tensor:
+    """(C, F) of the clips of one stream."""
+    parts = [tokens_CND[i : i + CHUNK].astype(np.float32) for i in range(0, len(tokens_CND), CHUNK)]
+    return torch.cat([describe(torch.from_numpy(part)) for part in parts])
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m vljepa_training.familiarity", description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path, help="folder, written anew with the part familiarity")
+    parser.add_argument("features", type=Path, help="features.npy of the training that made it")
+    parser.add_argument("--held", type=int, default=40, help="last streams that training held out (default: 40)")
+    args = parser.parse_args(argv)
+    model = VLJEPA.from_pretrained(args.checkpoint, device="cpu", engine="torch")
+    model.modules["familiarity"], limit = fit_familiarity(np.load(args.features, mmap_mode="r"), args.held)
+    model.config = replace(model.config, calibration=model.config.calibration | limit)
+    model.save_pretrained(args.checkpoint)
+    print(f"{args.checkpoint}: familiar up to a distance of {limit['familiar_distance']:.3f}")
+
+
+if __name__ == "__main__":
+    main()
