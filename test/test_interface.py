@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {path.stem: path for folder in ("msg", "srv") for path in sorted((ROOT / folder).glob(f"*.{folder}"))}
 DESIGNED = {
-    "SemanticEmbedding": "header clip_start epoch sequence space_id query vector",
+    "SemanticEmbedding": "header clip_start epoch sequence space_id query novelty vector",
     "WorldStateTransition": "header boundary segment_start epoch segment distance threshold space_id before after",
     "DecodedText": "header segment_start segment_end segment epoch trigger query text confidence familiar label score "
     "decode_seconds",

@@ -29,10 +29,11 @@ class Mean:
         prompts={"state": "which colour?"},
     )
 
-    def embed(self, frames_THWC: np.ndarray, query: str = "") -> np.ndarray:
-        assert query == "which colour?" and frames_THWC.shape == (4, 16, 16, 3)
+    def watch(self, frames_THWC: np.ndarray, queries: list[str]) -> tuple[np.ndarray, float]:
+        """Blue is foreign to it."""
+        assert queries == ["which colour?"] and frames_THWC.shape == (4, 16, 16, 3)
         colour = frames_THWC.reshape(-1, 3).mean(0)
-        return (colour / np.linalg.norm(colour)).astype(np.float32)
+        return (colour[None] / np.linalg.norm(colour)).astype(np.float32), 2.0 * (colour.argmax() == 2)
 
     def decode_full(self, vectors: np.ndarray) -> list:
         return [SimpleNamespace(text=("red", "green", "blue")[int(v.argmax())], confidence=0.9, familiar=True) for v in vectors]
@@ -51,6 +52,8 @@ def test_a_stream_of_colours_is_told_as_it_changes():
     got = run(frames(14), Mean())
     assert [one.text for one in got.texts] == ["red", "green", "blue"]
     assert [one.request.trigger for one in got.texts] == [Trigger.START, Trigger.CHANGE, Trigger.CHANGE]
+    assert [one.familiar for one in got.texts] == [True, True, False], "blue is foreign, though the decoder says its word"
+    assert {one.novelty for one in got.embeddings} == {0.0, 2.0}
     assert len(got.boundaries_s) == 2 and np.abs(np.array(got.boundaries_s) - [5.0, 9.0]).max() < 1.0
     spoken = got.spoken_s()
     assert all(0 < said - true < 2.0 for said, true in zip(spoken, [5.0, 9.0]))

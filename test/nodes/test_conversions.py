@@ -232,7 +232,7 @@ def same(one: object, other: object) -> None:
 
 
 def test_embeddings_there_and_back() -> None:
-    embedding = Embedding(unit(0), STAMP_NS, STAMP_NS - 10**9, 3, 2**40, "0123456789abcdef", "Is the lamp on?", "camera")
+    embedding = Embedding(unit(0), STAMP_NS, STAMP_NS - 10**9, 3, 2**40, "0123456789abcdef", "Is the lamp on?", "camera", 1.5)
     sent = conversions.embedding_to_message(embedding)
     assert isinstance(sent.vector, array) and sent.vector.typecode == "f"
     same(embedding, conversions.embedding_from_message(sent))

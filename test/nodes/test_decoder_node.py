@@ -90,6 +90,17 @@ def test_one_text_at_the_start_and_one_per_change(bench: Any, predictor: Predict
     assert bench.until_said(TEXTS, "2 texts", level=b"\x00")
 
 
+def test_words_about_foreign_footage_are_marked(bench: Any, predictor: Predictor) -> None:
+    predictor.tell()
+    predictor.embed(1.5, seed=0, novelty=0.7)
+    bench.until(lambda: bench.texts, "the first text")
+    predictor.embed(1.0, seed=1, novelty=1.3)
+    predictor.change(1, before=0, after=1)
+    predictor.embed(1.5, seed=1, novelty=1.3)
+    bench.until(lambda: len(bench.texts) == 2, "the second text")
+    assert [one.familiar for one in bench.texts] == [True, False]
+
+
 def test_the_newest_text_waits_for_late_subscribers(bench: Any, predictor: Predictor) -> None:
     predictor.tell()
     predictor.embed(1.5)

@@ -14,9 +14,9 @@ T0 = 1_700_000_000 * NS
 A, B, C = np.eye(4, dtype=np.float32)[:3]
 
 
-def embedding(t: float, vector=A, epoch=0, sequence=None, query="state", space="s") -> Embedding:
+def embedding(t: float, vector=A, epoch=0, sequence=None, query="state", space="s", novelty=0.0) -> Embedding:
     sequence = round(t * 10) if sequence is None else sequence
-    return Embedding(vector, T0 + round(t * NS), T0 + round((t - 1.4) * NS), epoch, sequence, space, query, "cam")
+    return Embedding(vector, T0 + round(t * NS), T0 + round((t - 1.4) * NS), epoch, sequence, space, query, "cam", novelty)
 
 
 def transition(boundary: float, known: float, segment: int, after=B, epoch=0, space="s") -> Transition:
@@ -233,3 +233,27 @@ def test_long_after_a_transition_the_mean_is_of_the_latest_embeddings():
     )
     assert triggers(asked)[-1] == "MAX_SILENCE" and asked[-1].vector_D @ C > 0.99
     assert asked[-1].segment == 1
+
+
+def test_a_request_is_as_foreign_as_most_of_its_segment():
+    one_s = [0.2, 3.0, 0.4, 3.0, 0.5, 0.3, 0.2, 0.3, 0.1, 0.1]
+    asked = feed(DecodePolicy(), *(embedding(i / 10, novelty=n) for i, n in enumerate(one_s)))
+    assert asked[0].familiar and asked[0].novelty == pytest.approx(0.4), "the median of the first seven"
+    asked = feed(DecodePolicy(), *(embedding(i / 10, novelty=2.0 * (i != 3)) for i in range(10)))
+    assert not asked[0].familiar and asked[0].novelty == 2.0
+
+
+def test_the_segment_before_does_not_make_the_next_one_foreign():
+    before = [embedding(i / 10, novelty=5.0) for i in range(40)]
+    after = [embedding(i / 10, B, novelty=0.5) for i in range(40, 60)]
+    asked = feed(DecodePolicy(), *before, *after[:5], transition(4.0, 4.4, 1), *after[5:])
+    assert [(one.trigger.value, one.familiar) for one in asked] == [("START", False), ("CHANGE", True)]
+
+
+def test_a_segment_of_which_no_embedding_was_heard_is_not_called_foreign():
+    asked = feed(DecodePolicy(), embedding(0.0, novelty=9.0), transition(4.0, 4.8, 1))
+    assert triggers(asked) == ["START"] and asked[0].novelty == 0.0 and asked[0].familiar
+
+
+def test_a_novelty_that_is_no_number_is_foreign():
+    assert not feed(DecodePolicy(), *(embedding(i / 10, novelty=float("nan")) for i in range(10)))[0].familiar

@@ -40,7 +40,7 @@ def embedding_cdr(embedding: Embedding) -> bytes:
         "SemanticEmbedding",
         header=_header(embedding.stamp_ns, embedding.frame_id), clip_start=_time(embedding.clip_start_ns),
         epoch=embedding.epoch, sequence=embedding.sequence, space_id=embedding.space_id, query=embedding.query,
-        vector=_floats(embedding.vector_D),
+        novelty=float(embedding.novelty), vector=_floats(embedding.vector_D),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -41,7 +41,7 @@ class Model(Protocol):
     @property
     def space_id(self) -> str: ...
 
-    def embed(self, frames_THWC: np.ndarray, query: str = "") -> np.ndarray: ...
+    def watch(self, frames_THWC: np.ndarray, queries: Sequence[str]) -> tuple[np.ndarray, float]: ...
 
     def decode_full(self, vectors: np.ndarray) -> list: ...
 
@@ -135,10 +135,10 @@ def run_clips(
     detector, policy = TransitionDetector(transition), DecodePolicy(decode, query)
     for made in clips:
         began = time.perf_counter()
-        vector_D = model.embed(made.frames_THWC, query)
+        vectors_1D, novelty = model.watch(made.frames_THWC, [query])
         result.embed_s.append(time.perf_counter() - began)
         embedding = Embedding(
-            vector_D=vector_D,
+            vector_D=vectors_1D[0],
             stamp_ns=made.stamp_ns,
             clip_start_ns=made.start_ns,
             epoch=made.epoch,
@@ -146,6 +146,7 @@ def run_clips(
             space_id=model.space_id,
             query=query,
             frame_id=made.frame_id,
+            novelty=novelty,
         )
         request = _understand(embedding, detector, policy, result)
         if words and request is not None:
@@ -188,6 +189,6 @@ def _decode(model: Model, request: DecodeRequest) -> DecodedText:
         request=request,
         text=decoded.text,
         confidence=decoded.confidence,
-        familiar=decoded.familiar,
+        familiar=decoded.familiar and request.familiar,
         seconds=time.perf_counter() - began,
     )

@@ -55,7 +55,7 @@ def embedding_to_message(embedding: Embedding) -> SemanticEmbedding:
     return SemanticEmbedding(
         header=_header(embedding.stamp_ns, embedding.frame_id), clip_start=time_from_ns(embedding.clip_start_ns),
         epoch=embedding.epoch, sequence=embedding.sequence, space_id=embedding.space_id, query=embedding.query,
-        vector=_floats(embedding.vector_D),
+        novelty=float(embedding.novelty), vector=_floats(embedding.vector_D),
     )
 
 
@@ -64,7 +64,7 @@ def embedding_from_message(message: SemanticEmbedding) -> Embedding:
     return Embedding(
         vector_D=_vector(message.vector), stamp_ns=ns_from_time(message.header.stamp),
         clip_start_ns=ns_from_time(message.clip_start), epoch=message.epoch, sequence=message.sequence, space_id=message.space_id,
-        query=message.query, frame_id=message.header.frame_id,
+        query=message.query, frame_id=message.header.frame_id, novelty=message.novelty,
     )
 
 

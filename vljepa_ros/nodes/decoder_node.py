@@ -117,7 +117,7 @@ class DecoderNode(ManagedNode):
         label, score = self._nearest_label(request.vector_D)
         seconds = time.perf_counter() - started
         self._publisher.publish(text_to_message(
-            DecodedText(request, decoded.text, decoded.confidence, decoded.familiar, seconds, label, score)
+            DecodedText(request, decoded.text, decoded.confidence, decoded.familiar and request.familiar, seconds, label, score)
         ))
         self._texts += 1
         self._decode_time.add(seconds)

@@ -117,7 +117,7 @@ class PredictorNode(ManagedNode):
         black_THWC = np.zeros((config.vision.frames, size, size, 3), np.uint8)
         for _ in range(WARM_UP):
             started = time.perf_counter()
-            self._model.embed_queries(black_THWC, self._queries)
+            self._model.watch(black_THWC, self._queries)
         took_ms = (time.perf_counter() - started) * 1e3
         self.get_logger().info(
             f"{config.name}: {took_ms:.0f} ms per clip, {len(self._queries)} standing queries, space {self._model.space_id}"
@@ -133,12 +133,12 @@ class PredictorNode(ManagedNode):
         """The worker's: one clip to embeddings, and perhaps a transition."""
         clip, arrived = item
         started = time.perf_counter()
-        vectors_QD = self._model.embed_queries(clip.frames_THWC, self._queries)
+        vectors_QD, novelty = self._model.watch(clip.frames_THWC, self._queries)
         self._model_time.add(time.perf_counter() - started)
         embeddings = [
             Embedding(
                 vector_D=vector_D, stamp_ns=clip.stamp_ns, clip_start_ns=clip.start_ns, epoch=clip.epoch, sequence=clip.sequence,
-                space_id=self._model.space_id, query=query, frame_id=clip.frame_id,
+                space_id=self._model.space_id, query=query, frame_id=clip.frame_id, novelty=novelty,
             )
             for query, vector_D in zip(self._queries, vectors_QD)
         ]

@@ -142,6 +142,7 @@ class DecodePolicy:
             space_id=self._space_id,
             query=self._query or "",
             frame_id=heard.frame_id,
+            novelty=self._novelty(),
         )
 
     def _due(self, now_ns: int) -> Trigger | None:
@@ -152,6 +153,14 @@ class DecodePolicy:
         if self._silence_ns and now_ns - self._spoken_ns >= self._silence_ns:
             return Trigger.MAX_SILENCE
         return None
+
+    def _novelty(self) -> float:
+        """Median novelty of the segment's embeddings: a flash or a passing hand does not make a known world foreign.
+
+        0 where the transition came before any of its embeddings.
+        """
+        own = [one.novelty for one in self._embeddings if one.stamp_ns >= self._segment_start_ns]
+        return float(np.median(own)) if own else 0.0
 
     def _mean(self, now_ns: int) -> np.ndarray:
         """The mean of the segment's embeddings so far, float32 of norm 1.

@@ -55,6 +55,7 @@ class Embedding:
     space_id: str
     query: str = ""
     frame_id: str = ""
+    novelty: float = 0.0  # how foreign the clip is to the checkpoint: above 1, do not trust the vector; 0 where nobody judges
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,12 @@ class DecodeRequest:
     space_id: str
     query: str = ""
     frame_id: str = ""
+    novelty: float = 0.0  # median of the segment's embeddings, as far as the mean reaches: above 1 where most are foreign
+
+    @property
+    def familiar(self) -> bool:
+        """Written so that a NaN is foreign."""
+        return self.novelty <= 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +112,7 @@ class DecodedText:
     request: DecodeRequest
     text: str
     confidence: float  # 0..1, as calibrated with the checkpoint
-    familiar: bool  # False: the vector lies outside what the checkpoint was calibrated on
+    familiar: bool  # False: what the camera shows, or the text, lies outside what the checkpoint was calibrated on
     seconds: float  # time that decoding took
     label: str = ""  # nearest of the labels set, "" without labels
     score: float = 0.0  # cosine similarity to that label
