@@ -43,16 +43,16 @@ def tabletop() -> Recipe:
         stills=3500,
         streams=800,
         held=40,
-        clips_per_stream=24,
+        clips_per_stream=40,
         views=1,
         images=Schedule(steps=1000, batch=128, lr=3e-3, warmup=100, optimizer="muon", eval_every=200, save_every=100),
         vision=Schedule(steps=1300, batch=32, lr=2e-3, warmup=100, optimizer="muon", eval_every=300, save_every=250),
         text=Schedule(steps=500, batch=160, lr=1e-3, warmup=50, eval_every=100, save_every=100),
         align=Schedule(
-            steps=1000, batch=128, lr=2e-3, warmup=100, decay="constant", optimizer="muon", eval_every=500, save_every=250
+            steps=250, batch=128, lr=2e-3, warmup=80, decay="constant", optimizer="muon", eval_every=250, save_every=125
         ),
-        finetune=Schedule(steps=2500, batch=128, lr=2e-3, warmup=50, optimizer="muon", eval_every=500, save_every=250),
-        decode=Schedule(steps=700, batch=96, lr=1e-3, warmup=100, eval_every=300, save_every=200),
+        finetune=Schedule(steps=1050, batch=128, lr=2e-3, warmup=20, optimizer="muon", eval_every=350, save_every=250),
+        decode=Schedule(steps=500, batch=96, lr=1e-3, warmup=100, eval_every=300, save_every=200),
     )
 
 

@@ -27,11 +27,12 @@ from ..tabletop.state import EVENTS
 from .tokens import encode_by_length, query_tokens, text_tokens
 
 Y_ENCODER_MULTIPLIER = 0.05  # paper section 3.8 (b)
-# How often each kind of query is drawn. A draw of "state" brings several clips of one stream, two fifths of a batch at 0.12.
-DESCRIBE = {"state": 0.15, "action": 0.2, "caption": 0.45, "detail": 0.2}
+# How often each kind of query is drawn. A draw of "state" brings several clips of one stream, a quarter of a batch at 0.08. States
+# and details are long: a batch of them alone would cost three times as much, most of it in the Y-Encoder.
+DESCRIBE = {"state": 0.08, "action": 0.24, "caption": 0.56, "detail": 0.12}
 FINETUNE = {
-    "state": 0.10,
-    "action": 0.14,
+    "state": 0.07,
+    "action": 0.17,
     "caption": 0.20,
     "detail": 0.06,
     "lamp": 0.06,
@@ -170,7 +171,8 @@ class AlignTask:
             for s, i in clips:
                 k = int(self._clips[s, i])
                 for kind, query, target, canonical in self._store.pairs(int(s), k, rng, only=wanted):
-                    wrong = negatives.wrong_text(kind, self._store.streams[s], k / FPS, rng)
+                    spared = kind in ("state", "detail") and rng.random() < 0.6  # long: one for some serves all rows
+                    wrong = None if spared else negatives.wrong_text(kind, self._store.streams[s], k / FPS, rng)
                     chosen.append(_Pair(int(s), int(i), query, target, canonical, wrong))
         return chosen[: self._batch]
 
@@ -182,12 +184,13 @@ class AlignTask:
 
     def _collate(self, chosen: list[_Pair], view: int) -> dict[str, Tensor]:
         wrong = list(dict.fromkeys(c.wrong for c in chosen if c.wrong))
-        texts = {t: i for i, t in enumerate(dict.fromkeys([c.target for c in chosen] + [text for text, _ in wrong]))}
+        texts = {t: i for i, t in enumerate(dict.fromkeys(c.target for c in chosen))}
         meanings = [language.meaning(c.canonical) for c in chosen]  # paraphrases of one target are no negatives of each other
         wrong_meanings = [language.meaning(canonical) for _, canonical in wrong]
         group = {m: i for i, m in enumerate(dict.fromkeys(meanings + wrong_meanings))}
         query_ids, query_mask = query_tokens(self._query_tokenizer, [c.query for c in chosen], self._config.predictor)
         ids, mask = text_tokens(self._text_tokenizer, list(texts), self._config.text_encoder)
+        wrong_ids, wrong_mask = text_tokens(self._text_tokenizer, [text for text, _ in wrong] or [""], self._config.text_encoder)
         return {
             "visual": torch.from_numpy(np.stack([self._features[view, c.stream, c.clip] for c in chosen])),
             "query_ids": query_ids,
@@ -196,15 +199,19 @@ class AlignTask:
             "mask": mask,
             "text": torch.tensor([texts[c.target] for c in chosen]),
             "group": torch.tensor([group[m] for m in meanings]),
-            "wrong": torch.tensor([texts[text] for text, _ in wrong], dtype=torch.long),
+            "wrong_ids": wrong_ids,
+            "wrong_mask": wrong_mask,
             "wrong_group": torch.tensor([group[m] for m in wrong_meanings], dtype=torch.long),
         }
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         m, group = self.module, batch["group"]
         predicted = m.predictor(batch["visual"].float(), batch["query_ids"], batch["query_mask"])
-        vectors = encode_by_length(m.text_encoder, batch["ids"], batch["mask"])  # equal texts are encoded once
-        loss, similarity = m.criterion(predicted, vectors[batch["text"]], group, vectors[batch["wrong"]], batch["wrong_group"])
+        target = encode_by_length(m.text_encoder, batch["ids"], batch["mask"])[batch["text"]]  # equal texts are encoded once
+        with torch.no_grad():  # wrong texts push predictions away; themselves they stay where the text stage put them
+            some = len(batch["wrong_group"]) > 0
+            wrong = encode_by_length(m.text_encoder, batch["wrong_ids"], batch["wrong_mask"]) if some else None
+        loss, similarity = m.criterion(predicted, target, group, wrong, batch["wrong_group"])
         top1 = (group[similarity.argmax(-1)] == group).float().mean().item()
         return loss, {"top1": top1, "scale": m.criterion.log_scale.exp().item()}
 
