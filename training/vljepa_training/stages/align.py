@@ -27,8 +27,8 @@ from ..tabletop.state import EVENTS
 from .tokens import encode_by_length, query_tokens, text_tokens
 
 Y_ENCODER_MULTIPLIER = 0.05  # paper section 3.8 (b)
-# How often each kind of query is drawn. A draw of "state" brings several clips of one stream, a quarter of a batch at 0.08. States
-# and details are long: a batch of them alone would cost three times as much, most of it in the Y-Encoder.
+# How often each kind of query is drawn. A draw of "state" brings several clips of one stream, a quarter of a batch at 0.08.
+# States and details are long; a batch of them alone would cost three times as much, most of it in the Y-Encoder.
 DESCRIBE = {"state": 0.08, "action": 0.24, "caption": 0.56, "detail": 0.12}
 FINETUNE = {
     "state": 0.07,
