@@ -20,7 +20,7 @@ from vljepa_ros.model.familiarity import describe
 HELD_QUANTILE = 0.995  # share of held-out clips of the training world that stay below the limit before its margin
 MARGIN = 1.1  # times that: cameras, tables and lights that training never drew lie a little further out than held-out streams
 SHRINKAGE = 0.03  # of the covariance towards a multiple of the identity: clips of one stream are no independent samples
-CHUNK = 256  # clips described at once
+PER_STREAM = 10  # clips of a stream that statistics are made of: more of one stream add little, and reading costs minutes
 
 
 def fit_familiarity(features: np.ndarray, held: int) -> tuple[Familiarity, dict[str, float]]:
@@ -34,8 +34,8 @@ def fit_familiarity(features: np.ndarray, held: int) -> tuple[Familiarity, dict[
     if not 0 < held < streams:
         raise ValueError(f"held must leave streams on both sides, got {held} of {streams}")
     seen_BF, unseen_BF = (
-        torch.cat([_described(features[v, s]) for v in range(len(features)) for s in part])
-        for part in (range(streams - held), range(streams - held, streams))
+        torch.cat([_described(features[v, s, ::step]) for v in range(len(features)) for s in part])
+        for part, step in ((range(streams - held), max(1, features.shape[2] // PER_STREAM)), (range(streams - held, streams), 1))
     )
     familiarity = Familiarity(features.shape[-1])
     covariance_FF = torch.cov(seen_BF.double().T)
@@ -50,8 +50,7 @@ def fit_familiarity(features: np.ndarray, held: int) -> tuple[Familiarity, dict[
 
 def _described(tokens_CND: np.ndarray) -> torch.Tensor:
     """(C, F) of the clips of one stream."""
-    parts = [tokens_CND[i : i + CHUNK].astype(np.float32) for i in range(0, len(tokens_CND), CHUNK)]
-    return torch.cat([describe(torch.from_numpy(part)) for part in parts])
+    return describe(torch.from_numpy(tokens_CND.astype(np.float32)))
 
 
 def main(argv: list[str] | None = None) -> None:
