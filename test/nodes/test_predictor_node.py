@@ -40,6 +40,7 @@ def test_embeddings_are_the_models(bench: Any, noise: Any, stamps: Any) -> None:
     for one, query in ((first, "Is the lamp on?"), (second, "")):
         assert one.query == query and one.space_id == model.space_id and one.sequence == first.sequence
         np.testing.assert_allclose(one.vector, model.embed(clip, query), atol=1e-5)
+        assert one.novelty == pytest.approx(model.watch(clip, [query])[1], rel=1e-4) and one.novelty > 0
 
 
 def test_causality(bench: Any, noise: Any, stamps: Any) -> None:

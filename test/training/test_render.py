@@ -86,6 +86,9 @@ def test_the_whole_chain_gives_a_checkpoint_that_embeds_and_speaks(data, tmp_pat
     vector = model.embed(TabletopStore(data, range(1)).clip(0, 20), model.config.prompts["state"])
     assert vector.shape == (256,) and np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     assert isinstance(model.decode(vector)[0], str) and "familiar_logprob" in model.config.calibration
+    clip = TabletopStore(data, range(1)).clip(0, 20)
+    known, foreign = (model.watch(frames, [""])[1] for frames in (clip, np.full_like(clip, 255)))
+    assert 0 < known < foreign and foreign > 1
     losses = [
         json.loads(line)["loss"]
         for line in (tmp_path / "tabletop_ci" / "align" / "log.jsonl").read_text().splitlines()
