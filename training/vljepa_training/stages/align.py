@@ -233,6 +233,7 @@ class AlignTask:
         labels = self.encode([language.action_label(k) for k in EVENTS])
         per_kind: dict[str, list[bool]] = {k: [] for k in EVENTS}
         facts: dict[str, list[bool]] = {}
+        known: dict[str, Tensor] = {}  # candidates come again and again
         states, texts = [], []
         for s in self._held:
             ks = self._clips[s]
@@ -246,8 +247,10 @@ class AlignTask:
             for c in clips[::4]:
                 asked = self._store.questions(int(s), int(ks[c[1]]))
                 vectors = self.predict([c] * len(asked), [q.ask() for q in asked])
+                new = [t for t in dict.fromkeys(t for q in asked for t in q.candidates) if t not in known]
+                known |= dict(zip(new, self.encode(new))) if new else {}
                 for v, q in zip(vectors, asked):
-                    best = q.candidates[int((self.encode(list(q.candidates)) @ v).argmax())]
+                    best = q.candidates[int((torch.stack([known[t] for t in q.candidates]) @ v).argmax())]
                     facts.setdefault(family(q.kind), []).append(best == q.answer)
             picked = [clips[i] for i in rng.choice(len(clips), 3, replace=False)]
             states.append(self.predict(picked, [language.STATE_PROMPT] * 3))
