@@ -54,7 +54,7 @@ def test_a_step_is_one_transition_that_tells_the_whole_story():
     assert len(found) == 1
     one = found[0]
     assert one.boundary_ns == START_NS + 5 * NS
-    assert 5.2 < seconds(one.stamp_ns) < 6.0
+    assert 5.5 < seconds(one.stamp_ns) < 6.0
     assert (
         one.segment == detector.segment == 1 and one.segment_start_ns == START_NS and detector.segment_start_ns == one.boundary_ns
     )
@@ -64,28 +64,32 @@ def test_a_step_is_one_transition_that_tells_the_whole_story():
     assert np.allclose(detector.mean_D, B, atol=1e-6)
 
 
-def test_what_barely_passes_the_threshold_must_stay_longer():
+def test_a_small_change_must_last_longer_than_a_large_one():
     def certain_s(size: float) -> float:
-        path = lambda t: A if t < 5 else A + size * B  # noqa: E731
-        return seconds(detect(embeddings(path, 15), threshold=0.05)[0].stamp_ns) - 5
+        path = lambda t: A if t < 8 else A + size * B  # noqa: E731
+        return seconds(detect(embeddings(path, 15))[0].stamp_ns) - 8
 
-    barely, clearly = certain_s(0.42), certain_s(1.0)
-    assert 0.4 <= clearly <= 0.75 and 1.0 <= barely <= 2.5
+    small, large = certain_s(0.45), certain_s(1.0)
+    assert 0.5 <= large <= 0.8 and large + 0.5 <= small <= 2.5
+
+
+def test_what_is_smaller_than_any_change_is_none_however_long_it_lasts():
+    assert detect(embeddings(lambda t: A if t < 8 else A + 0.3 * B, 60)) == []
 
 
 @pytest.mark.parametrize("length_s", [0.3, 0.7, 1.0, 1.5, 2.0, 2.5])
-def test_a_glide_is_one_transition_at_its_end_and_in_neither_mean(length_s):
-    found = detect(embeddings(lambda t: glide(t, 6 - length_s, 6), 12, noise=0.03))
+def test_a_glide_is_one_transition_at_its_middle_and_hardly_in_a_mean(length_s):
+    found = detect(embeddings(lambda t: glide(t, 6 - length_s / 2, 6 + length_s / 2), 12, noise=0.03))
     assert len(found) == 1
-    assert seconds(found[0].boundary_ns) == pytest.approx(6 - 0.15 * length_s, abs=0.3)
-    assert -0.1 < seconds(found[0].stamp_ns) - 6 < 0.9
-    assert found[0].before_D @ A > 0.995 and found[0].after_D @ B > 0.99
+    assert seconds(found[0].boundary_ns) == pytest.approx(6, abs=0.2)
+    assert 0.5 < seconds(found[0].stamp_ns) - 6 < 1.0 + 0.4 * length_s
+    assert found[0].before_D @ A > 0.98 and found[0].after_D @ B > 0.93
 
 
 def test_two_events_two_seconds_apart_are_two_transitions():
     path = lambda t: glide(t, 4.5, 5.5) if t < 6 else glide(t, 6.5, 7.5, B, C)  # noqa: E731
     found = detect(embeddings(path, 12, noise=0.03))
-    assert [round(seconds(one.boundary_ns), 1) for one in found] == pytest.approx([5.4, 7.4], abs=0.3)
+    assert [round(seconds(one.boundary_ns), 1) for one in found] == pytest.approx([5.0, 7.0], abs=0.2)
     assert found[1].segment_start_ns == found[0].boundary_ns and [one.segment for one in found] == [1, 2]
     assert found[1].before_D @ B > 0.98
 
@@ -106,18 +110,26 @@ def test_a_state_that_never_stands_still_is_reported_when_patience_ends():
     wild = {i: rng.normal(size=8) for i in range(200)}
     path = lambda t: A if t < 5 else B + 0.25 * wild[round(t * 10)]  # noqa: E731
     found = detect(embeddings(path, 10), patience_s=1.5)
-    assert found and seconds(found[0].stamp_ns) <= 6.9
+    assert found and seconds(found[0].stamp_ns) <= 6.7
 
 
-def test_a_cost_that_hovers_below_the_threshold_becomes_the_segment():
-    """Suspicion ends by itself: the mean follows, memory stays bounded, and a later change is still seen."""
-    params = TransitionParams(threshold=0.1, hysteresis=0.1)
-    detector = TransitionDetector(params)
-    # a peak above the threshold, then for a minute half way below it
-    path = lambda t: glide(t, 3, 3.2, A, A + 0.62 * B) if t < 3.3 else (A + 0.42 * B if t < 63 else C)  # noqa: E731
+def test_a_drift_that_takes_its_time_becomes_the_segment():
+    """Half a turn in a minute is no change at any moment; memory stays bounded, and a change after it is still seen."""
+    detector = TransitionDetector()
+    path = lambda t: np.cos(t / 20) * A + np.sin(t / 20) * B if t < 60 else C  # noqa: E731
     found = [one for one in map(detector.update, embeddings(path, 70)) if one is not None]
-    assert [round(seconds(one.boundary_ns)) for one in found] == [63]
-    assert len(detector._recent) < 60
+    assert [round(seconds(one.boundary_ns)) for one in found] == [60]
+    assert len(detector._stamps_ns) <= 65
+
+
+def test_a_long_noisy_state_does_not_hide_the_next_change():
+    """What is restless while something is held must not deafen the detector to its being put down."""
+    rng = np.random.default_rng(1)
+    slow = np.zeros((400, 8))
+    for i in range(1, 400):
+        slow[i] = 0.8 * slow[i - 1] + 0.06 * rng.normal(size=8)
+    path = lambda t: (A if t < 3 else B if t < 25 else C) + (slow[round(t * 10)] if 3 <= t < 25 else 0)  # noqa: E731
+    assert [round(seconds(one.boundary_ns)) for one in detect(embeddings(path, 30))] == [3, 25]
 
 
 def test_segments_last_at_least_as_long_as_asked():
@@ -174,9 +186,9 @@ def test_before_the_first_embedding_there_is_no_mean():
 def test_the_rate_does_not_move_boundaries(rate_hz):
     found = detect(embeddings(lambda t: glide(t, 4.8, 6.0), 12, rate_hz=rate_hz))
     assert len(found) == 1
-    assert seconds(found[0].boundary_ns) == pytest.approx(6, abs=0.3 + 0.5 / rate_hz)
-    # three embeddings above the threshold are the least that makes certain
-    assert seconds(found[0].stamp_ns) <= 6.8 + 1.5 / rate_hz
+    assert seconds(found[0].boundary_ns) == pytest.approx(5.4, abs=0.2 + 0.5 / rate_hz)
+    # three embeddings of the new state are the least that makes certain
+    assert seconds(found[0].stamp_ns) <= 6.6 + 1.5 / rate_hz
 
 
 def test_the_cost_is_in_seconds_whatever_the_rate_and_the_losses():
@@ -186,13 +198,13 @@ def test_the_cost_is_in_seconds_whatever_the_rate_and_the_losses():
             detector.update(one)
         return detector.distance
 
-    path = lambda t: A if t < 9.59 else B  # noqa: E731 - the newest window is all B at the end
-    usual = cost(embeddings(path, 10.01, 10))
-    assert usual == pytest.approx(4.0 * 0.4 / 4.4 * 2, rel=0.05)
-    assert cost(embeddings(path, 10.0, 30)) == pytest.approx(usual, rel=0.05)
-    assert cost(embeddings(path, 10.0, 5)) == pytest.approx(usual, rel=0.05)
-    lossy = [one for i, one in enumerate(embeddings(path, 10.0, 20)) if i % 3]
-    assert cost(lossy) == pytest.approx(usual, rel=0.15)
+    path = lambda t: A if t < 9 else B  # noqa: E731 - the last second is B
+    usual = cost(embeddings(path, 10, 10))
+    assert usual == pytest.approx(4.7 * 1.7 / 6.4 * 2, rel=0.05), "n k / (n + k) |m - v|^2, each side and its correlation"
+    assert cost(embeddings(path, 10, 30)) == pytest.approx(usual, rel=0.05)
+    assert cost(embeddings(path, 10, 5)) == pytest.approx(usual, rel=0.05)
+    lossy = [one for i, one in enumerate(embeddings(path, 10, 20)) if i % 3]
+    assert cost(lossy) == pytest.approx(usual, rel=0.1)
 
 
 def test_a_later_embedding_changes_nothing_before_it():
@@ -224,33 +236,34 @@ def test_the_same_stream_gives_the_same_transitions():
 @pytest.mark.parametrize(
     "name, f1",
     [
-        ("usual", 0.97),
-        ("quiet", 0.97),
-        ("noiseless", 0.97),
-        ("few noise directions", 0.97),
-        ("small changes", 0.85),
-        ("straight ways", 0.97),
-        ("wide ways", 0.93),
-        ("quick events", 0.97),
-        ("excursions", 0.95),
-        ("5 Hz", 0.97),
-        ("30 Hz", 0.95),
-        ("a third lost, bursts", 0.95),
-        ("strong drift", 0.9),
-        ("slow events", 0.75),
+        ("usual", 0.98),
+        ("quiet", 0.98),
+        ("noiseless", 0.98),
+        ("noisy", 0.95),
+        ("few noise directions", 0.98),
+        ("small changes", 0.7),
+        ("straight ways", 0.98),
+        ("wide ways", 0.85),
+        ("quick events", 0.98),
+        ("slow events", 0.95),
+        ("excursions", 0.97),
+        ("5 Hz", 0.98),
+        ("30 Hz", 0.98),
+        ("a third lost, bursts", 0.97),
+        ("strong drift", 0.97),
     ],
 )
 def test_boundaries_of_synthetic_streams(name, f1):
-    got = synthetic.score(KINDS[name], seeds=range(5))
-    assert got.f1 >= f1 and got.delay_s_median < 0.8 and got.delay_s_p95 < 1.2, got
+    got = synthetic.score(KINDS[name], seeds=range(3))
+    # A long glide is not over at its middle; what is small or noisy must last.
+    slow = name in ("slow events", "small changes", "noisy")
+    assert got.f1 >= f1 and got.delay_s_median < (1.9 if slow else 1.1) and got.delay_s_p95 < (2.6 if slow else 1.8), got
+    assert abs(got.error_s_median) < 0.2, got
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name.startswith("still")])
 def test_stillness_is_no_transition(name):
-    got = synthetic.score(KINDS[name], seeds=range(100, 110))
-    # Noise that wanders about in few directions by a quarter of a radian looks like changes: at most two in these ten minutes.
-    hard = name in ("still, few directions", "still, strong drift")
-    assert got.false_per_min <= (0.2 if hard else 0.0), got
+    assert synthetic.score(KINDS[name], seeds=range(100, 103)).false_per_min == 0.0
 
 
 def test_events_of_the_first_seconds_are_found():

@@ -1,16 +1,15 @@
-"""Embeddings -> transitions: an online Ward clustering that says when one state of the world has given way to another.
+"""Embeddings -> transitions: says when one state of the world has given way to another, by the best split of the latest seconds.
 
-The segment so far is a mean m of n seconds, the newest `window_s` seconds of embeddings are a mean v of k seconds, and
-n*k/(n+k) * |m-v|^2 is what merging the two costs. Everything is in seconds: an embedding weighs the time it stands for, so
-neither rate nor drops move the cost.
+With every embedding, the segment's latest seconds are parted into before and after wherever merging the two would cost most
+(Ward's increment, n*k/(n+k) * |m-v|^2; `ward.py`). Everything is in seconds: an embedding weighs the time it stands for, so
+neither rate nor drops move the cost. A large change is told by few embeddings after the split, a small one by more: the cost
+grows with the time that the new state lasts.
 
-    steady    cost below the threshold: embeddings that leave the window join the segment
-    suspect   cost above it: nothing joins. Back below hysteresis * threshold: the excursion is forgotten. Above it for
-              `settle_s`, with evidence enough, and still again (or `patience_s` have passed): the segment ends
-
-Embeddings glide from one state to the next while an event runs, and stand still when it is complete. So a transition waits until
-the newest embeddings have stopped gliding, its boundary is the moment they had covered `arrival` of the way, and the new
-segment's mean begins with the still ones: the glide belongs to neither mean and makes no second transition.
+    the segment ends    when that cost is above the threshold, the new state has lasted `settle_s`, the newest embeddings belong
+                        to it, and they are still (or `patience_s` have passed)
+    its boundary        is the split: the middle of the glide between the states, where a trained model's event completes
+    the new segment     begins with the embeddings that have arrived: the glide is in neither mean and makes no second transition
+    the threshold       is a multiple of the stream's own usual cost, and no less than `min_change` costs
 
 Knows nothing of cameras or networks. Causal: a transition depends on embeddings up to its own stamp only.
 """
@@ -18,20 +17,19 @@ Knows nothing of cameras or networks. Causal: a transition depends on embeddings
 from __future__ import annotations
 
 import logging
-from collections import deque
 
 import numpy as np
 
-from vljepa_ros.streaming.noise import StreamNoise
+from vljepa_ros.streaming.noise import RecentQuantile
 from vljepa_ros.streaming.transition_params import TransitionParams
 from vljepa_ros.streaming.types import Embedding, Transition
-from vljepa_ros.streaming.ward import Piece, mean, merge_cost, unit
+from vljepa_ros.streaming.ward import Split, best_split, mean, unit
 
 log = logging.getLogger(__name__)
 
 NS = 1_000_000_000
-CERTAIN_EMBEDDINGS = 3  # a transition rests on at least this many embeddings above the threshold, however slow the stream
-REST_NOISE = 2.0  # a window's step that costs less than this many times the stream's noise is no movement
+CERTAIN_EMBEDDINGS = 3  # a transition rests on at least this many embeddings of the new state, however slow the stream
+ARRIVED = 0.75  # an embedding that has come this share of the way is of the new state
 
 
 class TransitionDetector:
@@ -42,25 +40,21 @@ class TransitionDetector:
         self.segment = 0  # index of the current segment over the stream's whole life; an epoch begins one too
         self.segment_start_ns = 0
         self.distance = 0.0  # the latest merge cost
-        self.threshold = params.threshold
+        self.threshold = params.threshold or params.floor
         self._window_ns = round(params.window_s * NS)
-        self._floor = params.cost_of(params.min_change)
-        prior = max(params.cost_of(params.prior_change), 1e-9) / params.noise_factor
-        self._noise = StreamNoise(params.noise_quantile, params.noise_memory_s, prior, params.prior_s)
+        self._kept_ns = round((params.cap_s + params.span_s) * NS)
+        self._noise = RecentQuantile(params.noise_quantile, params.noise_memory_s)
         self._epoch: int | None = None
         self._space_id = ""
-        self._recent: deque[Piece] = deque()  # two windows at least, and all since a change was suspected
-        self._joined_ns = 0  # pieces up to here are in the segment's mean, or were left out of it for good
-        self._mean_D: np.ndarray | None = None
-        self._mean_seconds = 0.0
-        self._mean_ns = 0  # when the mean was begun
-        self._suspect_ns: int | None = None  # stamp of the first embedding above the threshold
-        self._suspect_costs: list[tuple[float, float]] = []
+        # The current segment's embeddings of the latest cap_s + span_s, oldest first
+        self._stamps_ns = np.zeros(0, np.int64)
+        self._seconds_T = np.zeros(0)
+        self._vectors_TD = np.zeros((0, 0))
 
     @property
     def mean_D(self) -> np.ndarray | None:
-        """The current segment's mean embedding so far, float32 of norm 1; None before the first embedding."""
-        return None if self._mean_D is None else unit(self._mean_D)
+        """The current segment's mean embedding of its latest seconds, float32 of norm 1; None before the first embedding."""
+        return unit(mean(self._vectors_TD, self._seconds_T)) if len(self._stamps_ns) else None
 
     def update(self, embedding: Embedding) -> Transition | None:
         """Take the next embedding. ValueError where it belongs to another space than those before it.
@@ -75,64 +69,60 @@ class TransitionDetector:
         if embedding.epoch != self._epoch:
             self._begin_epoch(embedding)
             return None
-        step_ns = embedding.stamp_ns - self._recent[-1].stamp_ns
+        step_ns = embedding.stamp_ns - int(self._stamps_ns[-1])
         if step_ns <= 0:
             log.debug("embedding at %d does not advance the stream; ignored", embedding.stamp_ns)
             return None
-        piece = Piece(embedding.stamp_ns, min(step_ns / NS, self.params.max_weight_s), embedding.vector_D.astype(np.float64))
-        self._recent.append(piece)
-        v_D, k = mean(self._window())
-        still = self._still(v_D, k, piece.seconds)
-        if not still and self._young(piece.stamp_ns):
-            self._restart_mean(v_D, k, piece.stamp_ns)  # the last event is not quite over: its end belongs to no mean
-        self.distance = merge_cost(self._mean_D, self._mean_seconds, v_D, k)
-        transition = self._judge(embedding, piece, v_D, k, still)
-        self._forget()
-        return transition
+        self._take(embedding, min(step_ns / NS, self.params.max_weight_s))
+        split = self._split()
+        self.distance = 0.0 if split is None else split.cost
+        if split is None:
+            return None
+        if split.cost <= self.threshold or split.seconds < self.params.settle_s:
+            self._noise.add(split.cost, float(self._seconds_T[-1]))
+            self._calibrate()
+            return None
+        earliest_ns = self.segment_start_ns + round(self.params.min_segment_s * NS)
+        if embedding.stamp_ns < earliest_ns or not self._arrived(split):
+            return None
+        return self._end_segment(embedding, split, max(int(self._stamps_ns[split.index]), earliest_ns))
 
     def _begin_epoch(self, embedding: Embedding) -> None:
         if self._epoch is not None:
             self.segment += 1
         self._epoch, self._space_id = embedding.epoch, embedding.space_id
-        self.segment_start_ns = self._joined_ns = embedding.stamp_ns
+        self.segment_start_ns = embedding.stamp_ns
+        self._stamps_ns, self._seconds_T = np.zeros(0, np.int64), np.zeros(0)
+        self._vectors_TD = np.zeros((0, len(embedding.vector_D)))
         # How long the first embedding stands for is not known; the cap is small enough for it.
-        first = Piece(
-            embedding.stamp_ns, min(self.params.window_s, self.params.max_weight_s), embedding.vector_D.astype(np.float64)
-        )
-        self._recent = deque([first])
-        self._restart_mean(first.vector_D, first.seconds, first.stamp_ns)
-        self._suspect_ns, self._suspect_costs = None, []
+        self._take(embedding, min(self.params.window_s, self.params.max_weight_s))
         self.distance = 0.0
-        self._calibrate()
 
-    def _judge(self, embedding: Embedding, piece: Piece, v_D: np.ndarray, k: float, still: bool) -> Transition | None:
-        """Steady or suspect, and what follows from it."""
+    def _take(self, embedding: Embedding, seconds: float) -> None:
+        kept = self._stamps_ns > embedding.stamp_ns - self._kept_ns
+        self._stamps_ns = np.append(self._stamps_ns[kept], embedding.stamp_ns)
+        self._seconds_T = np.append(self._seconds_T[kept], seconds)
+        self._vectors_TD = np.concatenate([self._vectors_TD[kept], embedding.vector_D[None].astype(np.float64)])
+
+    def _split(self) -> Split | None:
         p = self.params
-        if self._suspect_ns is None:
-            if self.distance <= self.threshold:
-                if self._mature(piece.stamp_ns):
-                    self._noise.add_cost(self.distance, piece.seconds)
-                self._calibrate()
-                self._join()
-                return None
-            self._suspect_ns = piece.stamp_ns
-        self._suspect_costs.append((self.distance, piece.seconds))
-        above_s = (piece.stamp_ns - self._suspect_ns) / NS
-        if self.distance <= self.threshold:
-            # Either it went back, or it hovers below the threshold: a slow drift, which the mean shall follow.
-            if self.distance < p.hysteresis * self.threshold or above_s > max(p.patience_s, p.settle_s):
-                self._forget_suspicion()
-            return None
-        evidence_s = sum(seconds * (cost / self.threshold - p.hysteresis) for cost, seconds in self._suspect_costs)
-        certain = len(self._suspect_costs) >= CERTAIN_EMBEDDINGS and above_s >= p.settle_s and evidence_s >= p.evidence_s
-        if not certain or not (still or above_s >= p.patience_s):
-            return None
-        earliest_ns = self.segment_start_ns + round(p.min_segment_s * NS)
-        if embedding.stamp_ns < earliest_ns:
-            return None
-        return self._end_segment(embedding, max(self._boundary(v_D), earliest_ns), v_D, k)
+        return best_split(self._vectors_TD, self._seconds_T, (p.window_s, p.span_s), p.cap_s, p.correlation_s)
 
-    def _end_segment(self, embedding: Embedding, boundary_ns: int, v_D: np.ndarray, k: float) -> Transition:
+    def _arrived(self, split: Split) -> bool:
+        """The newest embeddings belong to the new state and are at rest in it, or have moved for longer than patience goes."""
+        if len(self._stamps_ns) - split.index < CERTAIN_EMBEDDINGS:
+            return False
+        newest = self._stamps_ns > self._stamps_ns[-1] - self._window_ns
+        before = ~newest & (self._stamps_ns > self._stamps_ns[-1] - 2 * self._window_ns)
+        before = before if before.any() else np.arange(len(newest)) == np.flatnonzero(newest)[0] - 1
+        v_D, change = mean(self._vectors_TD[newest], self._seconds_T[newest]), float(split.way_D @ split.way_D)
+        if (v_D - split.before_D) @ split.way_D < 0.5 * change:
+            return False  # on its way back: an excursion
+        step_D = v_D - mean(self._vectors_TD[before], self._seconds_T[before])
+        return step_D @ step_D <= self.params.rest**2 * change or split.seconds >= min(self.params.patience_s, self.params.span_s)
+
+    def _end_segment(self, embedding: Embedding, split: Split, boundary_ns: int) -> Transition:
+        self._forget_glide(split)
         self.segment += 1
         transition = Transition(
             stamp_ns=embedding.stamp_ns,
@@ -143,80 +133,22 @@ class TransitionDetector:
             distance=self.distance,
             threshold=self.threshold,
             space_id=embedding.space_id,
-            before_D=unit(self._mean_D),
-            after_D=unit(v_D),
+            before_D=unit(split.before_D),
+            after_D=self.mean_D,
             frame_id=embedding.frame_id,
         )
         self.segment_start_ns = boundary_ns
-        self._joined_ns = embedding.stamp_ns
-        self._restart_mean(v_D, k, embedding.stamp_ns)
-        self._suspect_ns, self._suspect_costs = None, []
         return transition
 
-    def _forget_suspicion(self) -> None:
-        """It was an excursion. It says how restless this stream is, and is left out of the segment's mean."""
-        for cost, seconds in self._suspect_costs:
-            self._noise.add_cost(cost, seconds)
-        self._calibrate()
-        self._suspect_ns, self._suspect_costs = None, []
-        self._joined_ns = self._recent[-1].stamp_ns
-
-    def _boundary(self, v_D: np.ndarray) -> int:
-        """Stamp of the first embedding of the new state: from it on, all have covered `arrival` of the way from m to v."""
-        way_D = v_D - self._mean_D
-        reach = self.params.arrival * float(way_D @ way_D)
-        boundary_ns = self._recent[-1].stamp_ns
-        for piece in reversed(self._recent):
-            if piece.stamp_ns <= self._joined_ns or float((piece.vector_D - self._mean_D) @ way_D) < reach:
-                break
-            boundary_ns = piece.stamp_ns
-        return boundary_ns
-
-    def _window(self) -> list[Piece]:
-        return [piece for piece in self._recent if piece.stamp_ns > self._recent[-1].stamp_ns - self._window_ns]
-
-    def _still(self, v_D: np.ndarray, k: float, seconds: float) -> bool:
-        """Embeddings have stopped moving: the step from the window before is small beside the change so far, or no more than
-        noise.
-
-        The step's cost is also what noise looks like in a stream that always moves, so it is measured here.
-        """
-        edge_ns = self._recent[-1].stamp_ns - self._window_ns
-        older = [piece for piece in self._recent if piece.stamp_ns <= edge_ns]
-        if not older:
-            return False  # the epoch is younger than a window
-        u_D, _ = mean([piece for piece in older if piece.stamp_ns > edge_ns - self._window_ns] or older[-1:])
-        step, change = merge_cost(u_D, k, v_D, k), merge_cost(self._mean_D, k, v_D, k)
-        self._noise.add_step(step, seconds)
-        return step <= max(self.params.rest**2 * change, REST_NOISE * self._noise.step)
-
-    def _young(self, stamp_ns: int) -> bool:
-        return self._suspect_ns is None and stamp_ns - self.segment_start_ns < self.params.min_segment_s * NS
-
-    def _mature(self, stamp_ns: int) -> bool:
-        """The mean is two windows older than the newest one. Before, it is made of the very embeddings it is held against."""
-        return stamp_ns - self._mean_ns > 2 * self._window_ns
-
-    def _restart_mean(self, vector_D: np.ndarray, seconds: float, stamp_ns: int) -> None:
-        self._mean_D, self._mean_seconds, self._mean_ns = vector_D, seconds, stamp_ns
-
-    def _join(self) -> None:
-        """What has left the window joins the segment's mean, which remembers `cap_s` seconds."""
-        now_ns = self._recent[-1].stamp_ns
-        for piece in self._recent:
-            if self._joined_ns < piece.stamp_ns <= now_ns - self._window_ns:
-                self._mean_D = self._mean_D + piece.seconds / (self._mean_seconds + piece.seconds) * (
-                    piece.vector_D - self._mean_D
-                )
-                self._mean_seconds = min(self._mean_seconds + piece.seconds, self.params.cap_s)
-                self._joined_ns = piece.stamp_ns
-
-    def _forget(self) -> None:
-        """Keep two windows, and all that no mean holds yet: a suspected change needs it to find its boundary."""
-        last_ns = min(self._joined_ns, self._recent[-1].stamp_ns - 2 * self._window_ns)
-        while len(self._recent) > 2 and self._recent[0].stamp_ns <= last_ns:
-            self._recent.popleft()
+    def _forget_glide(self, split: Split) -> None:
+        """Keep of the new state what came after the last embedding still on its way, the newest window at least."""
+        come_T = (self._vectors_TD - split.before_D) @ split.way_D / float(split.way_D @ split.way_D)
+        window = int(np.searchsorted(self._stamps_ns, self._stamps_ns[-1] - self._window_ns, side="right"))
+        gliding = np.flatnonzero(come_T[:window] < ARRIVED)
+        first = max(split.index, gliding[-1] + 1 if len(gliding) else 0)
+        self._stamps_ns, self._seconds_T = self._stamps_ns[first:], self._seconds_T[first:]
+        self._vectors_TD = self._vectors_TD[first:]
 
     def _calibrate(self) -> None:
         if self.params.threshold == 0:
-            self.threshold = max(self._floor, self.params.noise_factor * self._noise.level)
+            self.threshold = max(self.params.floor, self.params.noise_factor * self._noise.value)

@@ -67,7 +67,7 @@ class Transition:
     epoch: int
     segment: int  # index of the segment that begins, counted over the stream's whole life
     segment_start_ns: int  # start of the segment that ended
-    distance: float  # Ward merge cost over the settle window, in seconds times squared distance
+    distance: float  # Ward merge cost of both segments, in seconds times squared distance
     threshold: float  # the same unit
     space_id: str
     before_D: np.ndarray  # mean embedding of the segment that ended, norm 1
