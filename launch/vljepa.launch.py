@@ -2,12 +2,11 @@
 
     ros2 launch vljepa_ros vljepa.launch.py image:=/camera/image_raw
 """
+from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
-
-from launch import LaunchContext, LaunchDescription
 
 UNCHANGED = ""  # arguments left empty leave what the config file says
 

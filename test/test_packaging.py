@@ -44,7 +44,7 @@ def test_every_source_and_asset_is_installed(site):
 
 
 def test_the_messages_are_installed_for_those_who_write_bags_without_ros(site, tmp_path):
-    code = "from vljepa_ros.cli import interfaces; print(interfaces.folder(), *sorted(p.name for p in interfaces.folder().iterdir()))"
+    code = "from vljepa_ros.cli import interfaces as i; print(i.folder(), *sorted(p.name for p in i.folder().iterdir()))"
     said = run(sys.executable, "-P", "-c", code, cwd=tmp_path, PYTHONPATH=str(site)).split()
     assert said == [str(site / "vljepa_ros/assets/interfaces"), *sorted(p.name for p in (ROOT / "msg").glob("*.msg"))]
 

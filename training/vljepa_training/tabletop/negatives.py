@@ -12,7 +12,7 @@ import numpy as np
 
 from . import language
 from .samples import WINDOW_S
-from .scene import COLOURS, SHAPES, Scene
+from .scene import COLOURS, HELD_OUT_PAIRS, SHAPES, Scene
 from .state import OPPOSITE, Event, WorldState
 from .stream import Stream
 
@@ -52,7 +52,7 @@ def another_look(scene: Scene, i: int, rng: np.random.Generator) -> Scene:
     spec = scene.objects[i]
     looks = [(c, spec.shape) for c in COLOURS] + 2 * [(spec.colour, s) for s in SHAPES]
     there = {(o.colour, o.shape) for o in scene.objects}
-    looks = [look for look in looks if look not in there]
+    looks = [look for look in looks if look not in there and look not in HELD_OUT_PAIRS]  # training never names those
     colour, shape = looks[int(rng.integers(len(looks)))]
     objects = list(scene.objects)
     objects[i] = replace(spec, colour=colour, shape=shape)
