@@ -58,7 +58,7 @@ def test_round_and_round(bench: Any, make: type) -> None:
 
 @NODES
 def test_a_destroyed_node_is_gone_from_the_graph_while_we_still_hold_it(bench: Any, make: type) -> None:
-    """Else it is there until a garbage collection, in a later test's graph too: a service of the same name that nobody answers."""
+    """Else it is there until a garbage collection, in a later test's graph too: a service of its name that nobody answers."""
     node = bench.node(make)
     name = node.get_fully_qualified_name()
     services = {one for one, _ in bench.outside.get_service_names_and_types() if one.startswith(f"{name}/")}

@@ -144,9 +144,9 @@ class ManagedNode(LifecycleNode):
         except Exception as error:
             self.get_logger().error(f"while ending: {_one_line(error)}")
         super().destroy_node()
-        # rclpy leaves the state machine to the garbage collector, and with it the lifecycle services and the whole participant: until
-        # then a dead node of our name is found in the graph, and takes requests that nobody answers. Dropped, not destroyed under a
-        # transition that may still run: that one then ends with an exception instead of a null pointer.
+        # rclpy leaves the state machine to the garbage collector, and with it the lifecycle services and the whole participant:
+        # until then a dead node of our name is in the graph, and takes requests that nobody answers. Dropped, not destroyed under
+        # a transition that may still run: that one then ends with an exception instead of a null pointer.
         vars(self).pop("_state_machine", None)
 
     def _start(self) -> None:
