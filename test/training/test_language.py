@@ -185,7 +185,7 @@ def test_words_in_braces_are_filled_in_at_once():
 
 def test_a_clip_is_trained_on_every_kind_of_query_in_words_that_mean_its_facts():
     store = object.__new__(TabletopStore)
-    store.streams = [training_stream(s) for s in range(8)]
+    store.streams, store.length = [training_stream(s) for s in range(8)], 120
     seen = set()
     for s in range(8):
         for k in range(10, 119, 6):

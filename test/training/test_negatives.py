@@ -25,7 +25,7 @@ def test_wrong_texts_say_what_is_not_so(seed):
                 "detail": language.detail(event, state, scene),
             }
         for kind in told:
-            wrong = negatives.wrong_text(kind, stream, t, rng)
+            wrong = negatives.wrong_text(kind, stream, t, event, rng)
             if kind not in true:
                 assert wrong is None
             elif wrong is not None:
@@ -34,16 +34,18 @@ def test_wrong_texts_say_what_is_not_so(seed):
     assert told["state"] == len(np.arange(2.0, 24.0, 1 / FPS)) and told["detail"] > 0 and told["caption"] > 0
 
 
-def test_wrong_states_differ_in_one_sentence_and_wrong_answers_are_candidates():
+def test_wrong_states_differ_in_one_sentence_or_in_two_things_exchanged_and_wrong_answers_are_candidates():
     stream, rng = training_stream(3), np.random.default_rng(0)
     state = stream.state_at(5.0)
     right = language.state_text(state, stream.scene).split(". ")
-    looks = set()
+    looks, exchanged = set(), 0
     for _ in range(60):
         other = language.state_text(*negatives.wrong_state(state, stream.scene, rng)).split(". ")
-        assert len(set(other) - set(right)) <= 1 + sum("top" in sentence for sentence in right)
+        two = sorted(" ".join(other).split()) == sorted(" ".join(right).split())  # the same words: two things have changed places
+        exchanged += two
+        assert 1 <= len(set(other) - set(right)) <= 1 + two + sum("top" in sentence for sentence in right)
         looks |= set(other) - set(right)
-    assert len(looks) > 8
+    assert len(looks) > 8 and exchanged > 5
     for question in language.questions(state, stream.scene):
         wrong = negatives.wrong_answer(question, rng)
         assert wrong in question.candidates and wrong != question.answer
@@ -52,5 +54,13 @@ def test_wrong_states_differ_in_one_sentence_and_wrong_answers_are_candidates():
 def test_opposite_actions_are_each_others_negatives():
     stream = next(s for s in map(training_stream, range(20)) if any(e.kind == "open_drawer" for e in s.events))
     event = next(e for e in stream.events if e.kind == "open_drawer")
-    _, canonical = negatives.wrong_text("action", stream, event.end + 0.1, np.random.default_rng(0))
+    _, canonical = negatives.wrong_text("action", stream, event.end + 0.1, event, np.random.default_rng(0))
     assert canonical == language.action_label(OPPOSITE["open_drawer"])
+
+
+def test_what_is_taken_for_another_thing_is_its_negative_in_captions_and_labels():
+    rng = np.random.default_rng(1)
+    stream, event = next((s, e) for s in map(training_stream, range(30)) for e in s.events if e.kind == "place")
+    wrong = [negatives.wrong_text(kind, stream, event.end + 0.1, event, rng)[1] for kind in 40 * ("action", "caption")]
+    assert {language.action_label("stack"), language.action_label("drop")} <= set(wrong)
+    assert {language.named_action(text) for text in wrong[1::2]} >= {"stack", "drop", "put_in_drawer", "place"}

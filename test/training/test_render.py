@@ -49,7 +49,7 @@ def data(tmp_path_factory):
 
 
 def test_store_targets_agree_with_the_stream(data):
-    store = TabletopStore(data, range(10))
+    store = TabletopStore(data, {"train": range(10)})
     assert store.clip(0, 20).shape == (8, 128, 128, 3)
     targets = store.token_targets(0, 20)
     assert targets.shape == (4, 8, 8, TOKEN_CHANNELS)
@@ -64,7 +64,7 @@ def test_store_targets_agree_with_the_stream(data):
 
 def test_stills_are_moments_of_the_stream_that_bears_their_seed(data, tmp_path):
     render(tmp_path, range(2), workers=1, stills=True)
-    stills, whole = StillStore(tmp_path, range(2)), TabletopStore(data, range(2))
+    stills, whole = StillStore(tmp_path, range(2)), TabletopStore(data, {"train": range(2)})
     assert stills.images.shape == (2 * STILLS, 128, 128, 3) and stills.targets.shape == (2 * STILLS, 8, 8, COVER_CHANNELS)
     for n, k in enumerate(np.load(tmp_path / "stills_train_000001" / "index.npy")):
         np.testing.assert_array_equal(stills.images[STILLS + n], whole.clip(1, int(k))[-1])
@@ -83,10 +83,10 @@ def test_the_whole_chain_gives_a_checkpoint_that_embeds_and_speaks(data, tmp_pat
 
     main(["tabletop_ci", "--runs", str(tmp_path), "--data", str(data), "--workers", "1"])
     model = VLJEPA.from_pretrained(tmp_path / "tabletop_ci" / "checkpoint")
-    vector = model.embed(TabletopStore(data, range(1)).clip(0, 20), model.config.prompts["state"])
+    vector = model.embed(TabletopStore(data, {"train": range(1)}).clip(0, 20), model.config.prompts["state"])
     assert vector.shape == (256,) and np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     assert isinstance(model.decode(vector)[0], str) and "familiar_logprob" in model.config.calibration
-    clip = TabletopStore(data, range(1)).clip(0, 20)
+    clip = TabletopStore(data, {"train": range(1)}).clip(0, 20)
     known, foreign = (model.watch(frames, [""])[1] for frames in (clip, np.full_like(clip, 255)))
     assert 0 < known < foreign and foreign > 1
     losses = [
@@ -99,4 +99,4 @@ def test_the_whole_chain_gives_a_checkpoint_that_embeds_and_speaks(data, tmp_pat
 
 def test_missing_data_names_the_command(tmp_path):
     with pytest.raises(FileNotFoundError, match="no rendered train streams"):
-        TabletopStore(tmp_path, range(3))
+        TabletopStore(tmp_path, {"train": range(3)})

@@ -40,7 +40,7 @@ def test_every_event_changes_the_facts_it_should_and_only_at_its_end():
             changed = sum(a != b for a, b in zip(facts(before), facts(after)))
             assert changed == (1 if e.kind in CHANGING else 0), e
             kinds.add(e.kind)
-    assert kinds == set(EVENTS) - {"nothing"}
+    assert kinds == {*EVENTS, "attempt"} - {"nothing"}
 
 
 def test_the_world_stays_possible():
@@ -65,6 +65,40 @@ def test_objects_move_only_while_an_event_runs():
             if not any(a - 0.01 <= t + d <= b + 0.01 for a, b in busy for d in (0.0, 0.1)):
                 for channel in (*s.script.objects, s.script.tip, s.script.tray):
                     np.testing.assert_allclose(channel.at(t), channel.at(t + 0.1), atol=1e-12)
+
+
+def test_what_is_given_up_leaves_all_as_it_was():
+    seen, moved = set(), 0.0
+    for seed in range(60):
+        s = training_stream(seed, "busy")
+        for e in (e for e in s.events if e.kind == "attempt"):
+            held = s.state_at(e.start).held
+            for i, channel in enumerate((*s.script.objects, s.script.tray)):
+                if i != held:
+                    np.testing.assert_allclose(channel.at(e.start), channel.at(e.rest), atol=1e-9)
+                    times = np.linspace(e.start, e.end, 9)
+                    moved = max(moved, *(np.abs(channel.at(t) - channel.at(e.start)).max() for t in times))
+            reached = [s.script.tip.at(t)[2] for t in np.linspace(e.start, e.end, 30)]
+            assert max(reached) - min(reached) > 0.02, "it sets out for something"
+            assert s.event_at((e.start + e.end) / 2 + 0.3, 1.4) is None
+            seen.add(held is None)
+    assert seen == {True, False} and moved > 0.03, "some are begun and taken back"
+
+
+def test_plain_streams_have_no_clutter_and_of_the_others_half_do():
+    assert not any(training_stream(s).scene.props or training_stream(s).busy for s in range(20))
+    assert all(training_stream(s, "busy").busy for s in range(20))
+    assert 60 < sum(Stream(s, 20.0).busy for s in range(200)) < 140
+    props = [len(training_stream(s, "busy").scene.props) for s in range(100)]
+    assert min(props) <= 1 and max(props) >= 5 and np.mean(props) > 2
+
+
+def test_no_training_table_is_teal():
+    for seed in range(300):
+        r, g, b = training_stream(seed, "busy").scene.table_rgb[0]
+        assert g <= r or b <= r
+        r, g, b = Stream(seed, 4.0, split="heldout_texture").scene.table_rgb[0]
+        assert g > r and b > r
 
 
 def test_a_push_moves_to_the_side_it_says():
@@ -108,7 +142,7 @@ def test_captions_name_their_action_in_every_phrasing():
     rng = np.random.default_rng(0)
     for seed in SEEDS:
         s = Stream(seed, 60.0)
-        for e in s.events:
+        for e in (e for e in s.events if e.kind in EVENTS):
             for held_out in (False, True):
                 assert language.named_action(language.caption(e, s.scene, rng, held_out)) == e.kind
     assert language.named_action("A dog runs.") is None

@@ -2,8 +2,7 @@
 streams.
 
 A state text is a list of facts, one a sentence. Its confidence is the share of its sentences that are to be expected true, so
-that a
-text with one wrong shape is not worth as little as one that is wrong throughout.
+that a text with one wrong shape is not worth as little as one that is wrong throughout.
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from .stages.align import AlignTask
+from .stages.align import AlignTask, ordinary
 from .tabletop import language
-from .tabletop.dataset import FPS
 from .tabletop.samples import TabletopStore
 
 FAMILIAR_QUANTILE = 0.02  # share of held-out texts that may be called unfamiliar
@@ -32,8 +30,8 @@ def calibrate(model, align: AlignTask, store: TabletopStore, clips: np.ndarray, 
     per_text, logprobs, right = [], [], []
     for s in range(len(clips) - held, len(clips)):
         stream = store.streams[s]
-        for i in range(0, clips.shape[1], 3):
-            state = language.state_text(stream.state_at(int(clips[s, i]) / FPS), stream.scene)
+        for i in range(0, ordinary(clips.shape[1]), 3):
+            state = language.state_text(stream.state_at(store.moment(s, int(clips[s, i]))[0]), stream.scene)
             decoded = model.decode_full(align.predict([(s, i)], [language.STATE_PROMPT]).numpy())[0]
             per_text.append(decoded.logprob)
             for flag in sentences_right(decoded.text, state):

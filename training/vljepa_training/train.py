@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +22,18 @@ from vljepa_ros.model import VLJEPA, ModelConfig, Predictor, TextDecoder, TextEn
 from .calibrate import calibrate
 from .familiarity import fit_familiarity
 from .recipes import RECIPES, Recipe
-from .stages.align import DESCRIBE, FINETUNE, AlignTask, cache_features, choose_clips
+from .stages.align import DESCRIBE, FINETUNE, AlignTask, cache_features, choose_clips, ordinary
 from .stages.decode import DecodeTask
 from .stages.text import TextTask, corpus
 from .stages.vision import StillTask, VisionHeads, VisionTask
 from .tabletop import language
-from .tabletop.dataset import FPS, STILLS, render
+from .tabletop.dataset import STILLS, render
 from .tabletop.samples import StillStore, TabletopStore
 from .trainer import train
 
 log = logging.getLogger(__name__)
 
+EXPECTED_RESIDUAL = 0.35  # of a Predictor that is still to be trained
 FIRST_STILL = 100_000  # seeds of stills; those of streams begin at 0
 
 
@@ -42,27 +43,35 @@ class Run:
     def __init__(self, recipe: Recipe, runs: Path, data: Path, workers: int) -> None:
         self.recipe, self.folder, self.data, self.workers = recipe, runs / recipe.name, data, workers
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))
 
     def all(self, out: Path) -> None:
         r = self.recipe
-        stills = range(FIRST_STILL, FIRST_STILL + r.stills)
-        render(self.data, stills, self.workers, stills=True)
-        images = StillStore(self.data, stills)
         torch.manual_seed(0)
         vision = VisionEncoder(r.model.vision)
         heads = VisionHeads(vision, r.model.vision.hidden_size)
-        self._stage("images", StillTask(heads, r.model, images, r.images.batch, r.images.seed, STILLS * r.held))
-        del images
-        render(self.data, range(r.streams), self.workers)
-        store = TabletopStore(self.data, range(r.streams), frames=r.model.vision.frames)
-        self._stage("vision", VisionTask(heads, r.model, store, r.vision.batch, r.vision.seed, r.held))
+        if not (self.folder / "vision" / "best.json").exists():  # else the next stage's weights count, and stills fill 2 GB
+            stills = range(FIRST_STILL, FIRST_STILL + r.stills)
+            render(self.data, stills, self.workers, stills=True)
+            images = StillStore(self.data, stills)
+            self._stage("images", StillTask(heads, r.model, images, r.images.batch, r.images.seed, STILLS * r.held))
+            del images
+        streams = {"train": range(r.streams), "busy": range(r.busy)}
+        for split, seeds in streams.items():
+            render(self.data, seeds, self.workers, split)
+        plain = TabletopStore(self.data, {"train": streams["train"]}, r.model.vision.frames)
+        self._stage("vision", VisionTask(heads, r.model, plain, r.vision.batch, r.vision.seed, r.held))
+        store = TabletopStore(self.data, streams, r.model.vision.frames, held=r.held // 2)
+        self._stage("clutter", VisionTask(heads, r.model, store, r.clutter.batch, r.clutter.seed, r.held))
         vision.eval().requires_grad_(False)
 
-        tokenizer, config = self._tokenizer()
+        tokenizer, config = self.tokenizer()
         text_encoder = TextEncoder(config.text_encoder, config.dim)
-        self._stage(
-            "text", TextTask(text_encoder, tokenizer, range(r.streams), config.text_encoder, r.text.batch, r.text.seed, r.held)
-        )
+        self._stage("text", TextTask(text_encoder, tokenizer, config.text_encoder, r.text.batch, r.text.seed))
+
+        decoder = TextDecoder(config.text_decoder, config.dim)
+        spoken = (decoder, text_encoder, tokenizer, tokenizer, config)
+        self._stage("decode", DecodeTask(*spoken, r.decode.batch, EXPECTED_RESIDUAL, r.decode.seed))
 
         clips = choose_clips(store, r.clips_per_stream, seed=0)
         features = cache_features(vision, config.preprocess, store, clips, self.folder / "features.npy", views=r.views)
@@ -75,13 +84,7 @@ class Run:
         self._stage("finetune", align)
 
         residual = self._residual(align, store, clips)
-        decoder = TextDecoder(config.text_decoder, config.dim)
-        self._stage(
-            "decode",
-            DecodeTask(
-                decoder, text_encoder, tokenizer, tokenizer, config, store, r.decode.batch, residual, r.decode.seed, r.held
-            ),
-        )
+        self._stage("settle", DecodeTask(*spoken, r.settle.batch, residual, r.settle.seed))
 
         model = VLJEPA(
             config, vision, predictor, text_encoder, decoder, {"query": tokenizer, "text": tokenizer, "decoder": tokenizer}
@@ -96,7 +99,7 @@ class Run:
         best = train(task, getattr(self.recipe, name), self.folder / name)
         log.info("%s: %s", name, best)
 
-    def _tokenizer(self) -> tuple[Tokenizer, ModelConfig]:
+    def tokenizer(self) -> tuple[Tokenizer, ModelConfig]:
         folder = self.folder / "tokenizer"
         if not (folder / "tokenizer.json").exists():
             train_tokenizer(corpus(range(min(400, self.recipe.streams))), self.recipe.vocab_size, folder)
@@ -114,8 +117,9 @@ class Run:
     def _residual(self, align: AlignTask, store: TabletopStore, clips: np.ndarray) -> float:
         """Mean length of predicted minus true state embedding on held-out streams: the noise that the decoder must bear."""
         held = range(len(clips) - self.recipe.held, len(clips))
-        chosen = [(s, i) for s in held for i in range(0, clips.shape[1], 3)]
-        texts = [language.state_text(store.streams[s].state_at(clips[s, i] / FPS), store.streams[s].scene) for s, i in chosen]
+        chosen = [(s, i) for s in held for i in range(0, ordinary(clips.shape[1]), 3)]
+        moments = [(store.streams[s], store.moment(s, int(clips[s, i]))[0]) for s, i in chosen]
+        texts = [language.state_text(stream.state_at(t), stream.scene) for stream, t in moments]
         with torch.no_grad():
             predicted = torch.cat(
                 [
@@ -141,10 +145,6 @@ def main(argv: list[str] | None = None) -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     recipe = RECIPES[args.recipe]()
-    (args.runs / recipe.name).mkdir(parents=True, exist_ok=True)
-    (args.runs / recipe.name / "recipe.json").write_text(
-        json.dumps({"model": recipe.model.to_dict(), "streams": recipe.streams}, indent=1)
-    )
     Run(recipe, args.runs, args.data, args.workers).all(args.out or args.runs / recipe.name / "checkpoint")
 
 

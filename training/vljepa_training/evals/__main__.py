@@ -42,7 +42,12 @@ def parts(bench: Bench, args: argparse.Namespace) -> dict[str, Callable[[], dict
 
     def streams() -> dict:
         runs = run_streams(bench.model, args.seed, args.streams, args.seconds)
-        return {"streams": score_streams(runs, 1.0), "streams_half_second": score_streams(runs, 0.5)}
+        some = {"busy": [r for r in runs if r[0].busy], "plain": [r for r in runs if not r[0].busy]}
+        return {
+            "streams": score_streams(runs, 1.0),
+            "streams_half_second": score_streams(runs, 0.5),
+            **{f"streams_{name}": score_streams(part, 1.0) for name, part in some.items() if part},
+        }
 
     return {
         "actions": lambda: evaluate_actions(bench),

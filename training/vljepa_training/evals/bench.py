@@ -18,7 +18,7 @@ from .clips import EvalClip, draw_clips
 
 DECODE_BATCH = 64
 FAMILIAR = "familiar"
-SPLITS = ("heldout_pairs", "heldout_camera", "heldout_texture")
+SPLITS = ("busy", "heldout_pairs", "heldout_camera", "heldout_texture")
 
 
 @dataclass

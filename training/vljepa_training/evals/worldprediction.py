@@ -1,10 +1,11 @@
 """WorldPrediction-WM in miniature: two pictures, before and after; which of four clips shows the action between them?
 
 As the paper has it (section 4.3): initial and final picture, each repeated over half of the clip, are one pseudo-video; its
-predicted embedding is held against those of the candidate clips, nearest wins; nothing is trained for it. Split point and
-prompt are not stated there: half and half, and the action prompt. As in the benchmark, the true clip is the same action in
-other surroundings (camera, table, light), so that no pixel gives it away, and the wrong ones come from the same context: the
-same things on the same table, among them the opposite action where there is one. All four share the surroundings. Chance is 0.25.
+predicted embedding is held against those of the candidate clips, nearest wins. Unlike there, pairs of pictures are known from
+training, with questions and captions, never beside clips. Split point and prompt are not stated in the paper: half and half, and
+the action prompt. As in the benchmark, the true clip is the same action in other surroundings (camera, table, light), so that no
+pixel gives it away, and the wrong ones come from the same context: the same things on the same table, among them the opposite
+action where there is one. All four share the surroundings. Chance is 0.25.
 """
 
 from __future__ import annotations

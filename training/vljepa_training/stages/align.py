@@ -21,7 +21,6 @@ from vljepa_ros.model.preprocess import normalise
 from ..losses import InfoNCE
 from ..tabletop import language, negatives
 from ..tabletop.balance import AnswerIndex, family
-from ..tabletop.dataset import FPS
 from ..tabletop.samples import TabletopStore, augment
 from ..tabletop.state import EVENTS
 from .tokens import encode_by_length, query_tokens, text_tokens
@@ -46,17 +45,24 @@ FINETUNE = {
 }
 
 
+def ordinary(per_stream: int) -> int:
+    """How many of a stream's chosen clips, from the first, are clips of video and no pairs of pictures."""
+    return per_stream - per_stream // 10
+
+
 def choose_clips(store: TabletopStore, per_stream: int, seed: int) -> np.ndarray:
-    """(streams, per_stream) newest-frame indices: the end of every event with a random delay, stillness, and random moments."""
+    """(streams, per_stream) of k: the end of every event with a random delay, stillness, random moments, pairs of pictures."""
     rng = np.random.default_rng([seed, 5])
     out = np.empty((len(store.streams), per_stream), np.int64)
     for s in range(len(store.streams)):
+        pairs = rng.permutation(store.picture_pairs(s))[: per_stream - ordinary(per_stream)]
         shown = np.flatnonzero(store.kinds[s] >= 0)
         shown = shown[shown >= store.frames - 1]
-        n = min(len(shown), int(per_stream * 0.65))
+        n = min(len(shown), int(per_stream * 0.6))
         some = rng.choice(shown, n, replace=False) if n else np.empty(0, np.int64)
-        rest = rng.choice(np.setdiff1d(np.arange(store.frames - 1, store.length), some), per_stream - n, replace=False)
-        out[s] = np.sort(np.concatenate([some, rest]))
+        left = np.setdiff1d(np.arange(store.frames - 1, store.length), some)
+        rest = rng.choice(left, per_stream - n - len(pairs), replace=False)
+        out[s] = np.sort(np.concatenate([some, rest, pairs.astype(np.int64)]))
     return out
 
 
@@ -131,7 +137,8 @@ class AlignTask:
         self._batch, self._seed, self._per_stream, self._multiplier = batch, seed, per_stream, multiplier
         self._train = np.arange(len(clips) - held)
         self._held = np.arange(len(clips) - held, len(clips))
-        kinds = np.take_along_axis(store.kinds, clips, 1)[self._train]
+        self._kinds = np.array([[store.kind(s, int(k)) for k in row] for s, row in enumerate(clips)])
+        kinds = self._kinds[self._train]
         self._by_kind = [np.argwhere(kinds == k) for k in range(len(EVENTS))]
         self._answers = AnswerIndex(
             (q.kind, q.answer_class, (int(s), i, n))
@@ -172,7 +179,8 @@ class AlignTask:
                 k = int(self._clips[s, i])
                 for kind, query, target, canonical in self._store.pairs(int(s), k, rng, only=wanted):
                     spared = kind in ("state", "detail") and rng.random() < 0.6  # long: one for some serves all rows
-                    wrong = None if spared else negatives.wrong_text(kind, self._store.streams[s], k / FPS, rng)
+                    told = self._store.streams[s], *self._store.moment(s, k)
+                    wrong = None if spared else negatives.wrong_text(kind, *told, rng)
                     chosen.append(_Pair(int(s), int(i), query, target, canonical, wrong))
         return chosen[: self._batch]
 
@@ -238,7 +246,7 @@ class AlignTask:
         for s in self._held:
             ks = self._clips[s]
             clips = [(int(s), i) for i in range(len(ks))]
-            shown = [(c, self._store.kinds[s, ks[c[1]]]) for c in clips if self._store.kinds[s, ks[c[1]]] >= 0]
+            shown = [(c, k) for c, k in zip(clips, self._kinds[s]) if k >= 0]
             if shown:
                 best = (self.predict([c for c, _ in shown], [language.ACTION_PROMPT] * len(shown)) @ labels.T).argmax(-1)
                 for (_, kind), b in zip(shown, best.tolist()):
@@ -254,7 +262,7 @@ class AlignTask:
                     facts.setdefault(family(q.kind), []).append(best == q.answer)
             picked = [clips[i] for i in rng.choice(len(clips), 3, replace=False)]
             states.append(self.predict(picked, [language.STATE_PROMPT] * 3))
-            texts += [language.state_text(stream.state_at(ks[i] / FPS), stream.scene) for _, i in picked]
+            texts += [language.state_text(stream.state_at(self._store.moment(s, ks[i])[0]), stream.scene) for _, i in picked]
         unique = list(dict.fromkeys(texts))
         found = (torch.cat(states) @ self.encode(unique).T).argmax(-1)
         state_r1 = np.mean([unique[j] == t for j, t in zip(found.tolist(), texts)])

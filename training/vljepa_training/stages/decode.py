@@ -1,8 +1,7 @@
 """Y-Decoder: from an embedding back to its text, trained on text alone (it plays no part in the main training, paper section 2).
 
 It will have to read predicted embeddings, which miss the text's by a residual; noise of the residual's size on the text's own
-embedding
-teaches it to.
+embedding teaches it to.
 """
 
 from __future__ import annotations
@@ -12,8 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..tabletop.samples import TabletopStore
+from ..tabletop import told
+from ..tabletop.dataset import HELD_TEXT_SEEDS, SECONDS, TEXT_SEEDS, training_stream
+from ..tabletop.samples import WINDOW_S
 from .tokens import spoken_tokens, text_tokens
+
+PER_WORLD = 4  # moments of a world in a batch: which of its things is which must be read, not remembered
 
 
 class DecodeTask:
@@ -26,23 +29,20 @@ class DecodeTask:
         text_tokenizer,
         decoder_tokenizer,
         config,
-        store: TabletopStore,
         batch: int,
         noise: float,
         seed: int = 0,
-        held: int = 40,
     ) -> None:
         self.module = decoder
-        self._encoder = text_encoder.eval().requires_grad_(False)
+        self._encoder = text_encoder.eval()
         self._text_tokenizer, self._tokenizer, self._config = text_tokenizer, decoder_tokenizer, config
-        self._store, self._batch, self._noise, self._seed = store, batch, noise, seed
-        self._train = np.arange(len(store.streams) - held)
-        self._held = np.arange(len(store.streams) - held, len(store.streams))
+        self._batch, self._noise, self._seed = batch, noise, seed
 
     def groups(self) -> list[dict]:
-        return [{"params": list(self.module.parameters())}]
+        hidden = [p for layer in self.module.stack.blocks for p in layer.parameters() if p.ndim == 2]
+        return [{"params": list(self.module.parameters()), "hidden": hidden}]
 
-    def _texts(self, streams: np.ndarray, count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
+    def _texts(self, seeds: range, count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
         """(heard, said): whatever the phrasing that an embedding stands for, it is decoded into the canonical one.
 
         States most often, for they are the longest and what the robot says; captions and answers beside them. Half of the texts
@@ -50,19 +50,18 @@ class DecodeTask:
         """
         out: list[tuple[str, str]] = []
         while len(out) < count:
-            s = int(rng.choice(streams))
-            shown = np.flatnonzero(self._store.kinds[s] >= 0)
-            k = int(rng.choice(shown)) if rng.random() < 0.5 else int(rng.integers(self._store.length))
-            pairs = self._store.pairs(s, k, rng)
-            captions = [p for p in pairs if p[0] == "caption"]
-            draw = rng.random()
-            chosen = pairs[0] if draw < 0.5 else captions[0] if captions and draw < 0.8 else pairs[int(rng.integers(len(pairs)))]
-            out.append((chosen[3] if rng.random() < 0.5 else chosen[2], chosen[3]))
-        return out
+            stream = training_stream(int(rng.integers(seeds.start, seeds.stop)))
+            for t in rng.uniform(0, SECONDS, PER_WORLD):
+                pairs = told.pairs(stream, t, stream.event_at(t, WINDOW_S), rng)
+                captions = [p for p in pairs if p[0] == "caption"]
+                draw = rng.random()
+                one = pairs[0] if draw < 0.5 else captions[0] if captions and draw < 0.8 else pairs[int(rng.integers(len(pairs)))]
+                out.append((one[3] if rng.random() < 0.5 else one[2], one[3]))
+        return out[:count]
 
     def batch(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self._seed, step])
-        return self._collate(self._texts(self._train, self._batch, rng), rng)
+        return self._collate(self._texts(TEXT_SEEDS, self._batch, rng), rng)
 
     def _collate(self, texts: list[tuple[str, str]], rng: np.random.Generator) -> dict[str, Tensor]:
         ids, mask = text_tokens(self._text_tokenizer, [heard for heard, _ in texts], self._config.text_encoder)
@@ -84,7 +83,7 @@ class DecodeTask:
     def evaluate(self) -> dict[str, float]:
         """Share of held-out texts that come back word for word, from their own embedding and from one with noise."""
         rng = np.random.default_rng(3)
-        texts = [said for _, said in self._texts(self._held, 120, rng)]
+        texts = [said for _, said in self._texts(HELD_TEXT_SEEDS, 120, rng)]
         ids, mask = text_tokens(self._text_tokenizer, texts, self._config.text_encoder)
         vectors = F.normalize(self._encoder(ids, mask).float(), dim=-1)
         noise = torch.from_numpy(rng.standard_normal(vectors.shape).astype(np.float32)) / self._config.dim**0.5 * self._noise

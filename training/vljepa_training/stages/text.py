@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from vljepa_ros.model import TextEncoderConfig
 
 from ..losses import InfoNCE
-from ..tabletop import language
-from ..tabletop.dataset import FPS, training_stream
+from ..tabletop import language, negatives
+from ..tabletop.dataset import FPS, HELD_TEXT_SEEDS, TEXT_SEEDS, training_stream
+from ..tabletop.phrases_state import DRAWER, LAMP
 from ..tabletop.samples import WINDOW_S
 from ..tabletop.state import CHANGING, EVENTS, OPPOSITE
 from .tokens import encode_by_length, text_tokens
@@ -32,22 +33,11 @@ class TextModule(nn.Module):
 
 
 class TextTask:
-    """`seeds`: whose streams the texts come from; the last `held` are for evaluation."""
+    """New worlds in every batch: of a few hundred, the encoder learns by heart which things there are together."""
 
-    def __init__(
-        self,
-        text_encoder: nn.Module,
-        tokenizer,
-        seeds: range,
-        config: TextEncoderConfig,
-        batch: int,
-        seed: int = 0,
-        held: int = 60,
-    ) -> None:
+    def __init__(self, text_encoder: nn.Module, tokenizer, config: TextEncoderConfig, batch: int, seed: int = 0) -> None:
         self.module = TextModule(text_encoder)
         self._tokenizer, self._config, self._batch, self._seed = tokenizer, config, batch, seed
-        self._train = [training_stream(s) for s in seeds[:-held]]
-        self._held = [training_stream(s) for s in seeds[-held:]]
 
     def groups(self) -> list[dict]:
         return [{"params": list(self.module.parameters())}]
@@ -65,6 +55,9 @@ class TextTask:
                     language.state_text(state, scene, rng),
                 )
             )
+            # The same with one fact changed, or two things exchanged, stands beside it.
+            other = negatives.wrong_state(state, scene, rng)
+            out.append((language.state_text(*other), language.state_text(*other, rng), language.state_text(*other, rng)))
             asked = language.questions(state, scene)
             out.append(_answer(asked[int(rng.integers(len(asked)))], rng))
         events = [e for e in stream.events if e.kind in CHANGING]
@@ -77,6 +70,8 @@ class TextTask:
             out.append((said[0], said[1], said[2]))
             asked = language.event_questions(stream.state_at(event.start), stream.state_at(event.end), scene)
             out.append(_answer(asked[int(rng.integers(len(asked)))], rng))
+        fact = (LAMP, DRAWER)[int(rng.integers(2))]  # alone they are short: a word of them decides
+        out += [(words.train[0], words.pick(rng), words.pick(rng)) for words in fact.values()]
         kind = EVENTS[int(rng.integers(len(EVENTS)))]
         for k in (kind, OPPOSITE[kind]) if kind in OPPOSITE else (kind,):
             out.append((language.action_label(k), language.action_label(k, rng), language.action_label(k, rng)))
@@ -86,7 +81,7 @@ class TextTask:
         rng = np.random.default_rng([self._seed, step])
         pairs: list[tuple[str, str, str]] = []
         while len(pairs) < self._batch:
-            pairs += self._pairs(self._train[int(rng.integers(len(self._train)))], rng)
+            pairs += self._pairs(training_stream(int(rng.integers(TEXT_SEEDS.start, TEXT_SEEDS.stop))), rng)
         return self._collate(pairs[: self._batch])
 
     def _collate(self, pairs: list[tuple[str, str, str]]) -> dict[str, Tensor]:
@@ -103,7 +98,7 @@ class TextTask:
         """Share of held-out texts whose paraphrase is nearer than any other of 300, and the gap between paraphrases and
         neighbours."""
         rng = np.random.default_rng(1)
-        pairs = [p for s in self._held for p in self._pairs(s, rng)][:300]
+        pairs = [p for s in HELD_TEXT_SEEDS for p in self._pairs(training_stream(s), rng)][:300]
         batch = self._collate(pairs)
         one, other = encode_by_length(self.module.text_encoder, batch["ids"], batch["mask"]).chunk(2)
         _, similarity = self.module.criterion(one, other, batch["group"])

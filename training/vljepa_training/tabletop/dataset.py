@@ -22,13 +22,16 @@ from .stream import Sensor, Stream
 SIZE, PATCH, CLASSES = 128, 16, 8
 FPS = 5.0  # one frame per clip period of the tabletop checkpoint
 SECONDS = 24.0
-GAP_S = (1.8, 4.5)
+GAP_S = {"train": (1.8, 4.5), "busy": (1.8, 6.5)}  # busy streams need time for what is given up
+TEXT_SEEDS = range(1_000_000, 1_100_000)  # of worlds of which nothing but words is made
+HELD_TEXT_SEEDS = range(2_000_000, 2_000_040)
 STILLS = 12  # moments per still folder
 
 
 def training_stream(seed: int, split: str = "train") -> Stream:
     """The stream that `seed` stands for in the data set, without its pictures."""
-    return Stream(seed, SECONDS, gap_s=GAP_S, split=split, sensor=Sensor(noise=0.0), wander=0.3)
+    wander = 0.3 if split == "train" else 0.7
+    return Stream(seed, SECONDS, gap_s=GAP_S[split], split=split, sensor=Sensor(noise=0.0), wander=wander)
 
 
 def render_stream(folder: Path, seed: int, split: str = "train") -> None:

@@ -17,6 +17,15 @@ from .state import Event, ObjectState, WorldState
 CARRY_Z = 0.24  # tip height of the gripper on its way over the table
 CLOSED = 0.012  # half the gap between closed fingers
 TRAY_SPOTS = (-0.058, 0.058)  # x of the two places in the tray, from its centre
+# How far an attempt goes in what would change the world before it is given up and taken back; others stop short of touching.
+_TAKEN_BACK = {
+    "open_drawer": (0.3, 0.6),
+    "close_drawer": (0.3, 0.6),
+    "knock_over": (0.15, 0.3),
+    "place": (0.5, 0.8),
+    "stack": (0.2, 0.5),
+    "put_in_drawer": (0.2, 0.5),
+}
 HANDLE = np.array([CABINET_POS[0], CABINET_POS[1] - TRAY_HALF[1] - 0.022, 0.06])
 
 
@@ -33,11 +42,16 @@ class Phase:
     ease_object: float = 1.0  # objects arrive after this share of the phase: a falling thing is faster than the hand
 
 
+def phase_pose(phases: list[Phase], i: int, pose: np.ndarray) -> np.ndarray:
+    """Where object i, now at `pose`, is after the phases."""
+    return next((p.objects[i] for p in reversed(phases) if i in p.objects), pose)
+
+
 class Script:
     """A world that runs: `do(kind, completes_at)` appends an event; `*_at(t)` say how everything lies at a time."""
 
-    def __init__(self, scene: Scene, rng: np.random.Generator) -> None:
-        self.scene, self._rng = scene, rng
+    def __init__(self, scene: Scene, rng: np.random.Generator, speeds: tuple[float, float] = (0.85, 1.2)) -> None:
+        self.scene, self._rng, self._speeds = scene, rng, speeds
         slots = [(c, r) for c in range(len(COLUMN_X)) for r in range(len(ROW_Y))]
         chosen = [slots[i] for i in rng.choice(len(slots), len(scene.objects), replace=False)]
         self.state = WorldState(tuple(ObjectState(slot=s) for s in chosen), bool(rng.random() < 0.5), bool(rng.random() < 0.5))
@@ -92,7 +106,7 @@ class Script:
     def do(self, kind: str, completes_at: float, **choice) -> Event:
         """Let `kind` happen so that it completes at `completes_at`. Speeds up where the time since the last event is short."""
         phases, after, state, retreat = getattr(self, f"_{kind}")(**choice)
-        speed = self._rng.uniform(0.85, 1.2)
+        speed = self._rng.uniform(*self._speeds)
         seconds = [p.seconds * speed for p in phases]
         start = max(self.free_from, completes_at - sum(seconds))
         scale = (completes_at - start) / sum(seconds)
@@ -111,6 +125,42 @@ class Script:
             self.state = state
             self.states.append((completes_at, state))
         event = Event(kind, start, completes_at, now, **after)
+        self.events.append(event)
+        return event
+
+    def attempt(self, kind: str, until: float, **choice) -> Event:
+        """Let the gripper set out for `kind` and give it up: aborted before anything is touched, or begun and taken back. All is
+        as it was by `until`, and no state changes."""
+        phases, facts, _, _ = getattr(self, f"_{kind}")(**choice)
+        held = self.state.held
+        reach, change = ([phases[0]], phases[1]) if held is not None else (phases[:-1], phases[-1])
+        share = self._rng.uniform(*_TAKEN_BACK[kind]) if kind in _TAKEN_BACK else 0.0
+        there = next(p.tip for p in reversed(reach) if p.tip is not None)
+        plan = list(reach)
+        if share:
+            start = {i: phase_pose(reach, i, self.objects[i].last) for i in change.objects}
+            begun = {i: start[i] + share * (pose - start[i]) for i, pose in change.objects.items()}
+            tray = None if change.tray is None else float(self.tray.last[0])
+            partly = None if tray is None else tray + share * (change.tray - tray)
+            seconds = max(0.3, change.seconds * share)
+            plan.append(Phase(seconds, tip=there + share * (change.tip - there), objects=begun, tray=partly))
+            plan.append(Phase(seconds, tip=there, objects=start, tray=tray))
+        if held is None:
+            plan += self._lift_and_leave(there)
+        else:
+            rest = self._rest()
+            plan.append(Phase(0.4, tip=rest, objects={held: self._carried(held, rest)}))
+        start_s = self.free_from
+        seconds = sum(p.seconds for p in plan)
+        scale = (until - start_s) / seconds
+        if scale < 0.35:
+            raise ValueError(f"an attempt of {kind} has {until - start_s:.2f} s, needs {0.35 * seconds:.2f} s")
+        now = start_s
+        for phase in plan:
+            self._run(phase, now, now + phase.seconds * scale)
+            now += phase.seconds * scale
+        self.free_from = now
+        event = Event("attempt", start_s, now, now, object=facts.get("object"))
         self.events.append(event)
         return event
 

@@ -11,10 +11,22 @@ from dataclasses import replace
 import numpy as np
 
 from . import language
-from .samples import WINDOW_S
 from .scene import COLOURS, HELD_OUT_PAIRS, SHAPES, Scene
-from .state import OPPOSITE, Event, WorldState
+from .state import CHANGING, OPPOSITE, Event, WorldState
 from .stream import Stream
+
+# What is taken for another thing beside its opposite: to be told apart one must look where the object ends up, or how it moves.
+_MISTAKEN = {
+    "place": ("stack", "put_in_drawer"),
+    "stack": ("place", "drop"),
+    "put_in_drawer": ("place", "stack"),
+    "drop": ("stack",),
+    "knock_over": ("push_left", "push_right"),
+    "push_left": ("knock_over",),
+    "push_right": ("knock_over",),
+    "wander": ("nothing", "place", "drop"),
+    "nothing": ("wander",),
+}
 
 
 def wrong_answer(question: language.Question, rng: np.random.Generator) -> str | None:
@@ -23,11 +35,22 @@ def wrong_answer(question: language.Question, rng: np.random.Generator) -> str |
     return others[int(rng.integers(len(others)))] if others else None
 
 
+def wrong_kinds(kind: str) -> tuple[str, ...]:
+    """The opposite, and what is easily mistaken for it."""
+    return (*([OPPOSITE[kind]] if kind in OPPOSITE else []), *_MISTAKEN.get(kind, ()))
+
+
 def wrong_event(event: Event, scene: Scene, rng: np.random.Generator) -> Event | None:
-    """The opposite, or the same with another thing, or in another place; None where there is nothing to get wrong."""
+    """Another kind, or the same with another thing, or in another place; None where there is nothing to get wrong."""
     choices: list[Event] = []
-    if event.kind in OPPOSITE:
-        choices.append(replace(event, kind=OPPOSITE[event.kind]))
+    for kind in wrong_kinds(event.kind):
+        if event.object is None:
+            choices += [replace(event, kind=kind)] if kind in OPPOSITE and event.kind in OPPOSITE else []
+        elif kind in CHANGING:
+            others = [i for i in range(len(scene.objects)) if i != event.object]
+            target = others[int(rng.integers(len(others)))] if kind == "stack" else event.target
+            column = int(rng.integers(3)) if event.column is None else event.column
+            choices.append(replace(event, kind=kind, target=target, column=column))
     if event.object is not None and event.kind != "wander":
         choices += [replace(event, object=i) for i in range(len(scene.objects)) if i not in (event.object, event.target)]
     if event.column is not None and event.kind in ("place", "drop"):
@@ -36,15 +59,36 @@ def wrong_event(event: Event, scene: Scene, rng: np.random.Generator) -> Event |
 
 
 def wrong_state(state: WorldState, scene: Scene, rng: np.random.Generator) -> tuple[WorldState, Scene]:
-    """One fact is another: the lamp, the drawer's front, or a thing's colour or shape."""
+    """One fact is another: the lamp, the drawer's front, a thing's colour or shape; or two things have changed places, colours or
+    shapes, so that every word is right and no sentence of them."""
     draw = rng.random()
     if draw < 0.15:
         return replace(state, lamp_on=not state.lamp_on), scene
-    seen = [i for i in range(len(scene.objects)) if state.visible(i)]
+    seen = [i for i in range(len(state.objects)) if state.visible(i)]
     if not seen or (draw < 0.3 and not any(o.in_drawer for o in state.objects)):
         return replace(state, drawer_open=not state.drawer_open), scene
+    if draw > 0.65 and (other := _exchanged(scene, seen, rng)):
+        if language.state_text(state, other) != language.state_text(state, scene):  # two on the left are told alike either way
+            return state, other
     i = seen[int(rng.integers(len(seen)))]
     return state, another_look(scene, i, rng)
+
+
+def _exchanged(scene: Scene, seen: list[int], rng: np.random.Generator) -> Scene | None:
+    """Two visible things with each other's colour, shape or both; None where nothing comes of it that training may name."""
+    if len(seen) < 2:
+        return None
+    i, j = (int(n) for n in rng.choice(seen, 2, replace=False))
+    a, b = scene.objects[i], scene.objects[j]
+    looks = [("colour",), ("shape",), ("colour", "shape")]
+    objects = list(scene.objects)
+    what = looks[int(rng.integers(3))]
+    objects[i] = replace(a, **{name: getattr(b, name) for name in what})
+    objects[j] = replace(b, **{name: getattr(a, name) for name in what})
+    names = [(o.colour, o.shape) for o in objects]
+    before = [(o.colour, o.shape) for o in scene.objects]
+    fine = len(set(names)) == len(names) and not set(names) & set(HELD_OUT_PAIRS) and names != before
+    return replace(scene, objects=tuple(objects)) if fine else None
 
 
 def another_look(scene: Scene, i: int, rng: np.random.Generator) -> Scene:
@@ -59,12 +103,13 @@ def another_look(scene: Scene, i: int, rng: np.random.Generator) -> Scene:
     return replace(scene, objects=tuple(objects))
 
 
-def wrong_text(kind: str, stream: Stream, t: float, rng: np.random.Generator) -> tuple[str, str] | None:
-    """(text, its canonical form) that a clip of the stream that ends at t must not be given for an answer to a query of `kind`.
+def wrong_text(kind: str, stream: Stream, t: float, event: Event | None, rng: np.random.Generator) -> tuple[str, str] | None:
+    """(text, its canonical form) that a clip of the stream that ends at t and shows `event` must not be given for an answer to a
+    query of `kind`.
 
     `kind`: state, action, caption or detail. None where there is nothing to get wrong.
     """
-    scene, state, event = stream.scene, stream.state_at(t), stream.event_at(t, WINDOW_S)
+    scene, state = stream.scene, stream.state_at(t)
     said = rng if rng.random() < 0.5 else None  # states are trained in their canonical words as often as in others
     if kind == "state":
         state, scene = wrong_state(state, scene, rng)
@@ -72,8 +117,10 @@ def wrong_text(kind: str, stream: Stream, t: float, rng: np.random.Generator) ->
     if event is None:
         return None
     if kind == "action":
-        other = OPPOSITE.get(event.kind)
-        return other and (language.action_label(other, rng), language.action_label(other))
+        if not (others := wrong_kinds(event.kind)):
+            return None
+        other = others[int(rng.integers(len(others)))]
+        return language.action_label(other, rng), language.action_label(other)
     if kind == "detail" and rng.random() < 0.6:
         state, scene = wrong_state(state, scene, rng)
         return language.detail(event, state, scene, said), language.detail(event, state, scene)

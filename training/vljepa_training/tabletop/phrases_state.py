@@ -17,13 +17,19 @@ LAMP = {
     True: phrasings(
         """The lamp is on. | The light is on. | The lamp has been switched on. | The lamp is lit. | The lamp is not off.
         | The lamp shines. | The light is shining. | The lamp gives light. | There is light from the lamp.
-        | The light has been switched on.""",
+        | The light has been switched on. | The light is not off. | The light is not out. | The lamp is shining.
+        | The lamp is now on. | Light comes from the lamp. | The lamp is not dark. | Somebody has turned on the lamp.
+        | One can see the lamp shine. | The lamp is burning. | The lamp sends out light.""",
         """The lamp has been turned on. | The lamp is giving light. | The light has been lit.""",
     ),
     False: phrasings(
         """The lamp is off. | The light is off. | The lamp has been switched off. | The lamp is dark. | The lamp is not on.
         | The lamp does not shine. | The light is out. | The lamp gives no light. | There is no light from the lamp.
-        | The light has been switched off.""",
+        | The light has been switched off. | The light is not on.
+        | The light is not lit. | The lamp is not shining. | The lamp is now off. | No light comes from the lamp.
+        | The lamp is not lit.
+        | Somebody has turned off the lamp. | One can see no light in the lamp. | The lamp is not burning.
+        | The lamp sends out no light.""",
         """The lamp has been turned off. | The lamp is not giving light. | The light has been put out.""",
     ),
 }
@@ -31,13 +37,19 @@ DRAWER = {
     True: phrasings(
         """The drawer is open. | The drawer stands open. | The drawer is pulled out. | The drawer has been opened.
         | The drawer is out. | The drawer has been pulled out. | The drawer is not closed. | The drawer is not shut.
-        | The drawer stays open. | One can see into the drawer.""",
+        | The drawer stays open. | One can see into the drawer. | The drawer is not in. | The drawer is not pushed in.
+        | The drawer is now open. | Somebody has opened the drawer. | Somebody has pulled out the drawer.
+        | The drawer is wide open. | The drawer sticks out. | The drawer is standing open. | The drawer does not stand closed.""",
         """The drawer has been left open. | The drawer stands pulled out. | The drawer has been pulled open.""",
     ),
     False: phrasings(
         """The drawer is closed. | The drawer stands closed. | The drawer is pushed in. | The drawer has been closed.
         | The drawer is in. | The drawer is shut. | The drawer is not open. | The drawer is not pulled out.
-        | The drawer stays closed. | One can not see into the drawer.""",
+        | The drawer stays closed. | One can not see into the drawer. | The drawer is not out.
+        | The drawer has not been pulled out. | The drawer is now closed. | Somebody has closed the drawer.
+        | Somebody has shut the drawer.
+        | The drawer is fully closed. | The drawer does not stick out. | The drawer is standing closed.
+        | The drawer does not stand open.""",
         """The drawer has been left closed. | The drawer stands shut. | The drawer has been pushed in.""",
     ),
 }

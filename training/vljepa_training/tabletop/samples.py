@@ -1,7 +1,7 @@
 """Clips of rendered training streams, with everything the simulator knows about them.
 
-A clip is (stream, k): the frames up to index k at the clip period. Augmentation is the sensor's: gain, colour cast, noise, a
-pixel of shake.
+A clip is (stream, k): the frames up to index k at the clip period. From k = `length` on it is a pair of pictures, before and
+after one event, each for half of the clip. Augmentation is the sensor's: gain, colour cast, noise, a pixel of shake.
 Knows nothing of losses or the network.
 """
 
@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from . import language
-from .balance import family
+from . import language, told
 from .dataset import FPS, SECONDS, training_stream
 from .scene import COLOURS, SHAPES
-from .state import EVENTS
+from .state import CHANGING, EVENTS, Event
 from .stream import Stream
 
 WINDOW_S = 1.4  # from the first frame of a clip to its last
@@ -29,30 +28,56 @@ _NOISE = np.random.default_rng(0).standard_normal(1 << 20, dtype=np.float32)
 
 
 class TabletopStore:
-    """The streams of a folder made by `dataset.render`, memory-mapped. `seeds` that are not there yet are left out."""
+    """The streams of a folder made by `dataset.render`, memory-mapped. `seeds`: of every split; those not there yet are left out.
 
-    def __init__(self, folder: Path, seeds: range, split: str = "train", frames: int = 8) -> None:
+    Whoever trains holds back the last streams: of every split the last `held` stand at the end.
+    """
+
+    def __init__(self, folder: Path, seeds: dict[str, range], frames: int = 8, held: int = 0) -> None:
         self.frames = frames
-        self.paths = [p for s in seeds if (p := folder / f"{split}_{s:06d}").exists()]
-        if not self.paths:
-            raise FileNotFoundError(
-                f"no rendered {split} streams of seeds {seeds.start}..{seeds.stop} in {folder}; "
-                "`python -m vljepa_training.train tabletop` renders them"
-            )
-        self.streams = [training_stream(int(p.name.split("_")[-1]), split) for p in self.paths]
+        found = {split: [p for s in wanted if (p := folder / f"{split}_{s:06d}").exists()] for split, wanted in seeds.items()}
+        for split, paths in found.items():
+            if not paths:
+                raise FileNotFoundError(
+                    f"no rendered {split} streams of seeds {seeds[split].start}..{seeds[split].stop} in {folder}; "
+                    "`python -m vljepa_training.train tabletop` renders them"
+                )
+        trained = [p for paths in found.values() for p in paths[: len(paths) - held]]
+        self.paths = trained + [p for paths in found.values() for p in paths[len(paths) - held :]]
+        self.streams = [training_stream(int(seed), split) for split, seed in (p.name.split("_") for p in self.paths)]
         self._pixels = [np.load(p / "frames.npy", mmap_mode="r") for p in self.paths]
         self._cover = [np.load(p / "cover.npy", mmap_mode="r") for p in self.paths]
         self.length = int(SECONDS * FPS)
-        self.kinds = np.stack([self._kinds(s) for s in self.streams])
+        self.kinds = np.stack([self._kinds(s) for s in self.streams])  # (streams, length), -1 where no single kind is right
+        self._pairs = [picture_pairs(s, self.length) for s in self.streams]
 
     def _kinds(self, stream: Stream) -> np.ndarray:
         events = [stream.event_at(k / FPS, WINDOW_S) for k in range(self.length)]
         return np.array([EVENTS.index(e.kind) if e else -1 for e in events], np.int8)
 
+    def picture_pairs(self, stream: int) -> range:
+        """The k of all pairs of pictures."""
+        return range(self.length, self.length + len(self._pairs[stream]))
+
     def clip(self, stream: int, k: int) -> np.ndarray:
         """uint8 (frames, S, S, 3); positions before the stream's start repeat its first frame."""
+        if k >= self.length:
+            before, after, _ = self._pairs[stream][k - self.length]
+            return np.repeat(self._pixels[stream][[before, after]], self.frames // 2, 0)
         index = np.maximum(np.arange(k - self.frames + 1, k + 1), 0)
         return np.asarray(self._pixels[stream][index])
+
+    def moment(self, stream: int, k: int) -> tuple[float, Event | None]:
+        """(time at which the clip ends, the event that it shows)."""
+        if k >= self.length:
+            _, after, event = self._pairs[stream][k - self.length]
+            return after / FPS, event
+        return k / FPS, self.streams[stream].event_at(k / FPS, WINDOW_S)
+
+    def kind(self, stream: int, k: int) -> int:
+        """Index among EVENTS of what the clip shows, or -1."""
+        event = self.moment(stream, k)[1] if k >= self.length else None
+        return EVENTS.index(event.kind) if event else int(self.kinds[stream, k])
 
     def token_targets(self, stream: int, k: int) -> np.ndarray:
         """float32 (frames/2, h, w, TOKEN_CHANNELS), of the second frame of every tubelet."""
@@ -70,39 +95,22 @@ class TabletopStore:
 
     def questions(self, stream: int, k: int) -> list[language.Question]:
         """All questions about a clip: about the present, and where it shows an event, about before and after it."""
-        s, t = self.streams[stream], k / FPS
-        out, event = language.questions(s.state_at(t), s.scene), s.event_at(t, WINDOW_S)
-        if event is not None:
-            out += language.event_questions(s.state_at(event.start), s.state_at(t), s.scene)
-        return out
+        return told.questions(self.streams[stream], *self.moment(stream, k))
 
-    def pairs(self, stream: int, k: int, rng: np.random.Generator, only: str | None = None) -> list[tuple[str, str, str, str]]:
-        """All (kind of query, query, target, canonical target) that this clip can be trained on, in one random phrasing each.
+    def pairs(self, stream: int, k: int, rng: np.random.Generator, only: str | None = None) -> list[told.Pair]:
+        """All that this clip can be trained on, in one random phrasing each; `only` of this kind."""
+        return told.pairs(self.streams[stream], *self.moment(stream, k), rng, only)
 
-        `only`: of this kind. Half of the states and answers are canonical, for that is what decoding and candidates ask for.
-        """
-        s = self.streams[stream]
-        t = k / FPS
-        state, event = s.state_at(t), s.event_at(t, WINDOW_S)
-        out = []
-        if only in (None, "state"):
-            text = language.state_text(state, s.scene)
-            said = text if rng.random() < 0.5 else language.state_text(state, s.scene, rng)
-            out.append(("state", language.phrase_question("state", {}, rng), said, text))
-        if event is not None and only in (None, "action"):
-            label = language.action_label(event.kind, rng)
-            out.append(("action", language.phrase_question("action", {}, rng), label, language.action_label(event.kind)))
-        if event is not None and only in (None, "caption"):
-            said = language.caption(event, s.scene, rng)
-            out.append(("caption", language.phrase_question("caption", {}, rng), said, language.caption(event, s.scene)))
-        if event is not None and only in (None, "detail"):
-            text = language.detail(event, state, s.scene)
-            said = text if rng.random() < 0.5 else language.detail(event, state, s.scene, rng)
-            out.append(("detail", language.phrase_question("detail", {}, rng), said, text))
-        if only not in ("state", "action", "caption", "detail"):
-            asked = [q for q in self.questions(stream, k) if only in (None, family(q.kind))]
-            out += [(family(q.kind), q.ask(rng), q.say(rng if rng.random() < 0.5 else None), q.answer) for q in asked]
-        return out
+
+def picture_pairs(stream: Stream, length: int) -> list[tuple[int, int, Event]]:
+    """(frame before, frame after, event) of every change that two pictures tell: what was set down and what was dropped look the
+    same afterwards."""
+    out = []
+    for event in stream.events:
+        before, after = int(event.start * FPS), int(np.ceil(event.rest * FPS))
+        if event.kind in CHANGING and event.kind not in ("place", "drop") and after < length:
+            out.append((before, after, event))
+    return out
 
 
 class StillStore:
@@ -164,7 +172,7 @@ def state_facts(stream: Stream, t: float) -> np.ndarray:
 
 def augment(frames_THWC: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """What cameras differ in: exposure, white balance, noise, a pixel of shake, mirrored never (left is left)."""
-    gain = rng.uniform(0.8, 1.2) * rng.uniform(0.96, 1.04, 3)
+    gain = rng.uniform(0.7, 1.3) * rng.uniform(0.95, 1.05, 3)
     out = frames_THWC * gain.astype(np.float32)
     start = int(rng.integers(len(_NOISE) - out.size))
     out += _NOISE[start : start + out.size].reshape(out.shape) * np.float32(rng.uniform(0, 3))

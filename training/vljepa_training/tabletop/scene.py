@@ -1,8 +1,7 @@
 """What stands on the table and how it is seen: one random scene as a dataclass, and its MJCF.
 
 World frame: x to the camera's right, y away from the camera, z up, metres; the table top is z = 0. Left and right are therefore
-the
-camera's own. Knows nothing of events or time.
+the camera's own. Knows nothing of events or time.
 """
 
 from __future__ import annotations
@@ -64,12 +63,13 @@ class Scene:
     light_dir: tuple[float, float, float]
     light_level: float
     ambient: float
+    props: tuple = ()  # of clutter.Prop: what means nothing and stands in the way
 
 
 def sample_scene(rng: np.random.Generator, split: str = "train") -> Scene:
     """Draw a scene. `split`: "train" and "eval" draw familiar colour-shape pairs, "heldout_pairs" puts at least one unseen pair
-    on the
-    table, "heldout_camera" looks from angles outside the training range, "heldout_texture" uses table colours outside it."""
+    on the table, "heldout_camera" looks from angles outside the training range, "heldout_texture" uses
+    table colours outside it."""
     familiar = [(c, s) for c in COLOURS for s in SHAPES if (c, s) not in HELD_OUT_PAIRS]
     count = int(rng.integers(2, 5))
     pairs = [familiar[i] for i in rng.choice(len(familiar), count, replace=False)]
@@ -112,12 +112,16 @@ def _rgba(rgb: tuple[float, ...], alpha: float = 1.0) -> str:
     return " ".join(f"{v:.4f}" for v in (*rgb, alpha))
 
 
-def _camera(scene: Scene) -> str:
+def camera_axes(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(position, right, up, forward) of the camera in the world, the last three of length 1."""
     az, el = np.radians(scene.azimuth_deg), np.radians(scene.elevation_deg)
     away = np.array([np.sin(az) * np.cos(el), -np.cos(az) * np.cos(el), np.sin(el)])
-    pos = np.array(scene.look_at) + scene.distance * away
     right = np.array([np.cos(az), np.sin(az), 0.0])
-    up = np.cross(away, right)
+    return np.array(scene.look_at) + scene.distance * away, right, np.cross(away, right), -away
+
+
+def _camera(scene: Scene) -> str:
+    pos, right, up, _ = camera_axes(scene)
     axes = " ".join(f"{v:.6f}" for v in (*right, *up))
     return f'<camera name="camera" pos="{pos[0]:.5f} {pos[1]:.5f} {pos[2]:.5f}" xyaxes="{axes}" fovy="{scene.fovy_deg:.3f}"/>'
 
@@ -147,6 +151,7 @@ def build_mjcf(scene: Scene, width: int, height: int) -> str:
     tex = scene.table_texture
     meshes = "".join(_cone_mesh(o, i) for i, o in enumerate(scene.objects) if o.shape == "cone")
     bodies = "".join(_geom(o, i) for i, o in enumerate(scene.objects))
+    props = "".join(prop.mjcf(f"prop_{i}") for i, prop in enumerate(scene.props))
     cx, cy = CABINET_POS
     hx, hy, hz = CABINET_HALF
     tx, ty, tz = TRAY_HALF
@@ -198,6 +203,7 @@ def build_mjcf(scene: Scene, width: int, height: int) -> str:
     <geom name="lamp_bulb" type="sphere" pos="{lx} {ly} 0.25" size="0.052" material="bulb"/>
     <geom name="lamp_halo" type="sphere" pos="{lx} {ly} 0.25" size="0.085" material="halo"/>
     {bodies}
+    {props}
     <body name="palm" mocap="true">
       <geom name="palm" type="box" pos="0 0 0.115" size="0.07 0.03 0.02" rgba="{metal}"/>
       <geom name="wrist" type="cylinder" fromto="0 0 0.13 0 0 0.75" size="0.028" rgba="{metal}"/>

@@ -68,7 +68,7 @@ class WorldState:
 class Event:
     """One thing that happens. `end` is the moment it completes: the boundary, where `kind` changes the world."""
 
-    kind: str
+    kind: str  # of EVENTS, or "attempt": what was given up, which no text speaks of
     start: float  # seconds, the gripper sets out
     end: float  # the change is complete
     rest: float  # the gripper stands still again

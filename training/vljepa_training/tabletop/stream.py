@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import language
+from .clutter import clutter
 from .events import Script
 from .scene import sample_scene
 from .state import CHANGING, EVENTS, Event, WorldState
@@ -42,7 +43,11 @@ class Sensor:
 
 
 class Stream:
-    """`gap_s`: range of the time between two boundaries. `split` as in `sample_scene`. `events=False`: a still scene."""
+    """`gap_s`: range of the time between two boundaries. `split` as in `sample_scene`. `events=False`: a still scene.
+
+    All streams of the split "busy" and, of every split that is not trained on, about half are busy: cluttered, partly hidden, lit
+    and coloured more widely, moved faster and slower, and with attempts that are given up or taken back.
+    """
 
     def __init__(
         self,
@@ -60,8 +65,13 @@ class Stream:
         self.rng = np.random.default_rng([seed, sum(split.encode())])
         self.seed, self.seconds, self.split = seed, seconds, split
         self.scene = sample_scene(self.rng, split)
-        self.script = Script(self.scene, self.rng)
-        self.sensor = sensor or Sensor(noise=float(self.rng.uniform(0.5, 4.0)), gain=float(self.rng.uniform(0.88, 1.12)))
+        extras = np.random.default_rng([seed, sum(split.encode()), 3])  # its own: a stream that is not busy stays as it is
+        self.busy = split == "busy" or (split != "train" and bool(extras.random() < 0.5))
+        if self.busy:
+            self.scene = clutter(self.scene, extras, own_table=split != "heldout_texture")
+        self.script = Script(self.scene, self.rng, speeds=(0.7, 1.4) if self.busy else (0.85, 1.2))
+        gain = (0.75, 1.25) if self.busy else (0.88, 1.12)
+        self.sensor = sensor or Sensor(noise=float(self.rng.uniform(0.5, 4.0)), gain=float(self.rng.uniform(*gain)))
         self._counts: Counter[str] = Counter()
         if events:
             self._schedule(gap_s, wander)
@@ -75,7 +85,10 @@ class Stream:
                 return
             # In a long gap the gripper may roam, again and again: motion without a change of state.
             while (room := completes - 2.2 - self.script.free_from) > 1.4 and self.rng.random() < wander:
-                self.script.do("wander", self.script.free_from + self.rng.uniform(1.4, min(room, 2.6)))
+                if self.busy and room > 1.7 and self.rng.random() < 0.5:
+                    self._attempt(self.script.free_from + self.rng.uniform(1.7, min(room, 3.0)))
+                else:
+                    self.script.do("wander", self.script.free_from + self.rng.uniform(1.4, min(room, 2.6)))
             kinds = [k for k in CHANGING if self.script.options(k)]
             weights = np.array([_WEIGHT.get(k, 1.0) / (1 + self._counts[k]) for k in kinds])
             kind = str(self.rng.choice(kinds, p=weights / weights.sum()))
@@ -83,6 +96,13 @@ class Stream:
             self.script.do(kind, completes, **options[int(self.rng.integers(len(options)))])
             self._counts[kind] += 1
             last = completes
+
+    def _attempt(self, until: float) -> None:
+        """Nearly any change, given up; a fall that has begun cannot be taken back."""
+        kinds = [k for k in CHANGING if k != "drop" and self.script.options(k)]
+        kind = str(self.rng.choice(kinds))
+        options = self.script.options(kind)
+        self.script.attempt(kind, until, **options[int(self.rng.integers(len(options)))])
 
     @property
     def segments(self) -> list[Segment]:
@@ -102,12 +122,11 @@ class Stream:
 
     def event_at(self, t: float, window: float) -> Event | None:
         """What a clip of `window` seconds that ends at t shows: the event that completed in its last 0.7 s, `nothing` where all
-        stood
-        still, a `wander` that fills most of it, and None where no single answer is right."""
+        stood still, a `wander` that fills most of it, and None where no single answer is right (an attempt, say)."""
         inside = [e for e in self.events if e.start < t and e.rest > t - window]
         if not inside:
             return Event("nothing", t, t, t)
-        done = [e for e in inside if 0.0 <= t - e.end <= 0.7 and e.kind != "wander"]
+        done = [e for e in inside if 0.0 <= t - e.end <= 0.7 and e.kind in CHANGING]
         if done:
             return done[-1]
         roaming = inside[-1]
