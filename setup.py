@@ -9,5 +9,5 @@ INTERFACES = "vljepa_ros.assets.interfaces"  # the .msg files, from which bags w
 setup(
     packages=find_packages(include=["vljepa_ros*"]) + find_packages("training") + [INTERFACES],
     package_dir={"vljepa_training": "training/vljepa_training", INTERFACES: "msg"},
-    package_data={"vljepa_ros": ["assets/**/*"], INTERFACES: ["*.msg"]},
+    package_data={"vljepa_ros": ["assets/**/*"], INTERFACES: ["*.msg"], "vljepa_training": ["*.j2"]},
 )

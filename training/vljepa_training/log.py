@@ -31,3 +31,14 @@ class Log:
     def __exit__(self, *_: object) -> None:
         self._lines.close()
         self._board.close()
+
+
+def progress(folder: Path) -> tuple[int, float]:
+    """(steps done, seconds that they took, evaluations and earlier starts included) as of the last row in `folder`/log.jsonl.
+
+    (0, 0.0) where nothing is written.
+    """
+    file = folder / "log.jsonl"
+    rows = map(json.loads, file.read_text().splitlines() if file.exists() else ())
+    last = [(row["step"], row["seconds"]) for row in rows if "seconds" in row][-1:]
+    return last[0] if last else (0, 0.0)
