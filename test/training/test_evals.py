@@ -98,7 +98,7 @@ def test_who_knows_everything_is_right_everywhere(drawn, monkeypatch):
     bench = bench_of(Knowing(), drawn, monkeypatch)
     report = actions.evaluate_actions(bench) | actions.evaluate_paraphrases(bench) | answers.evaluate_answers(bench)
     report |= captions.evaluate_captions(bench) | confidence.evaluate_confidence(
-        bench_of(Knowing(), {**drawn, **dict.fromkeys(("heldout_camera", "heldout_texture"), drawn["eval"])}, monkeypatch)
+        bench_of(Knowing(), {**drawn, **dict.fromkeys(("busy", "heldout_camera", "heldout_texture"), drawn["eval"])}, monkeypatch)
     )
     for key in ("action_top1", "vqa_acc", "vqa_held_out_phrasing", "lamp_static_acc", "lamp_toggled_acc", "colour_heldout_acc"):
         assert report[key]["value"] == 1, key
