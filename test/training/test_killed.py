@@ -17,13 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 STEPS, EVAL_EVERY, SAVE_EVERY = 21, 8, 5  # of every stage
 STAGES = ("images", "vision", "clutter", "text", "decode", "align", "finetune", "settle")
 STILLS, STREAMS, BUSY, HELD = 4, 5, 3, 2
-# Starts a training for every line that it reads, as a process of its own, and tells of its steps. Forked, because importing torch
-# takes longer than the training.
+# For every line that it reads, a training in a process of its own that tells of its steps. Forked, because importing torch takes
+# longer than such a training.
 DRIVER = f"""
 import os, sys
 from dataclasses import fields, replace
@@ -88,7 +89,7 @@ for line in sys.stdin:
 
 
 class Driver:
-    """Processes of one driver; `hash_seed` differs between drivers as it does between processes that are started afresh."""
+    """One that starts trainings. Forks share `hash_seed`, which processes that are started afresh do not: give each its own."""
 
     def __init__(self, folder: Path, data: Path, hash_seed: int) -> None:
         self._arguments = f"--runs {folder} --data {data}\n"
@@ -177,6 +178,7 @@ def assert_equal(one, other, where: str) -> None:
         assert one == other, where
 
 
+@pytest.mark.timeout(900)  # half a minute where nothing else runs
 def test_killed_five_times_equals_never_killed(tmp_path):
     noise(tmp_path / "data")
     kills = moments(random.Random(3))

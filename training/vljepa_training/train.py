@@ -101,7 +101,7 @@ class Run:
 
     def tokenizer(self) -> tuple[Tokenizer, ModelConfig]:
         folder = self.folder / "tokenizer"
-        if not (folder / "tokenizer.json").exists():
+        if not (folder / "special.json").exists():  # written last
             train_tokenizer(corpus(range(min(400, self.recipe.streams))), self.recipe.vocab_size, folder)
         tokenizer = Tokenizer(folder)
         m = self.recipe.model

@@ -83,10 +83,17 @@ def cache_features(
                 frames = torch.cat([normalise(augment(store.clip(s, int(k)), rng), preprocess) for k in clips[s]])
                 store_map[v, s] = encoder(frames).float().numpy().astype(np.float16)
             if (s + 1) % 50 == 0:
-                progress.write_text(json.dumps({"streams": s + 1}))
-    progress.write_text(json.dumps({"streams": len(clips)}))
+                _note(progress, s + 1)
     store_map.flush()
+    _note(progress, len(clips))
     return np.lib.format.open_memmap(file, "r")
+
+
+def _note(progress: Path, streams: int) -> None:
+    """Whole or not at all."""
+    beside = progress.with_suffix(".part")
+    beside.write_text(json.dumps({"streams": streams}))
+    beside.replace(progress)
 
 
 class AlignModule(nn.Module):
