@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vljepa_training.stages.align import DESCRIBE, FINETUNE
+from vljepa_training.recipes import DESCRIBE, FINETUNE
 from vljepa_training.tabletop import language
 from vljepa_training.tabletop.balance import AnswerIndex, family
 from vljepa_training.tabletop.dataset import training_stream

@@ -92,13 +92,11 @@ def lamp_questions(first: int, each: int) -> Iterator[tuple[np.ndarray, language
 
 
 @pytest.mark.timeout(900)  # a minute and a half where nothing else runs
-def test_the_whole_chain_gives_a_checkpoint_that_embeds_and_speaks(data, tmp_path, monkeypatch):
+def test_the_whole_chain_gives_a_checkpoint_that_embeds_and_speaks(data, tmp_path):
     from vljepa_ros.model import VLJEPA
-    from vljepa_training import train
+    from vljepa_training.train import main
 
-    # Of all that the second stage can be asked for, what so few streams teach: where which thing is would be learnt by heart.
-    monkeypatch.setattr(train, "FINETUNE", {"lamp": 0.6, "drawer": 0.2, "held": 0.2})
-    train.main(["tabletop_ci", "--runs", str(tmp_path), "--data", str(data), "--workers", "2"])
+    main(["tabletop_ci", "--runs", str(tmp_path), "--data", str(data), "--workers", "2"])
     model = VLJEPA.from_pretrained(tmp_path / "tabletop_ci" / "checkpoint")
     vector = model.embed(TabletopStore(data, {"train": range(1)}).clip(0, 20), model.config.prompts["state"])
     assert vector.shape == (256,) and np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)

@@ -28,7 +28,8 @@ from .evals.__main__ import write
 from .evals.intervals import share
 from .log import progress
 from .recipes import RECIPES, Recipe
-from .stages.align import DESCRIBE, FINETUNE, Y_ENCODER_MULTIPLIER, AlignTask, choose_clips
+from .stages.align import Y_ENCODER_MULTIPLIER, AlignTask
+from .stages.features import choose_clips
 from .tabletop.balance import family
 from .tabletop.samples import TabletopStore
 from .train import Run
@@ -36,7 +37,6 @@ from .trainer import Schedule, train
 
 log = logging.getLogger(__name__)
 SEED = 0
-MIXTURES = {"align": DESCRIBE, "finetune": FINETUNE}  # stage 1 and stage 2, by their names in a recipe
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Ablations:
         plan = {
             "variant": asdict(variant),
             "schedules": {k: asdict(s) for k, s in schedules(self.recipe, variant, steps).items()},
-            "mixtures": {k: MIXTURES[k] for k in variant.stages},
+            "mixtures": {k: getattr(self.recipe, f"{k}_mixture") for k in variant.stages},
             "held": self.recipe.held,
             "features": hashlib.sha256(np.ascontiguousarray(some)).hexdigest(),
             "text": hashlib.sha256((self.folder / "text" / "best.pt").read_bytes()).hexdigest(),
@@ -155,9 +155,8 @@ class Ablations:
         for stage, schedule in schedules(self.recipe, variant, steps).items():
             task = AlignTask(
                 *(predictor, encoder, self.tokenizer, self.tokenizer, self.config, self.store, self.clips, self.features),
-                *(schedule.batch, schedule.seed, self.recipe.held),
+                *(schedule.batch, getattr(self.recipe, f"{stage}_mixture"), schedule.seed, self.recipe.held),
                 multiplier=variant.multiplier,
-                mixture=MIXTURES[stage],
                 module=module,
             )
             best = train(task, schedule, folder / stage)

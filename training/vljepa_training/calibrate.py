@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from .stages.align import AlignTask, ordinary
+from .stages.align import AlignTask
+from .stages.features import ordinary
 from .tabletop import language
 from .tabletop.samples import TabletopStore
 

@@ -2,7 +2,7 @@
 ones.
 
 `python -m vljepa_training.familiarity CHECKPOINT FEATURES` gives a finished checkpoint the part, in place. FEATURES is the memory
-map that the checkpoint's own X-Encoder wrote (`stages/align.py`, cache_features): another encoder's makes everything foreign.
+map that the checkpoint's own X-Encoder wrote (`stages/features.py`): another encoder's makes everything foreign.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from vljepa_ros.model import VLJEPA, Familiarity
 from vljepa_ros.model.familiarity import describe
 
-from .stages.align import ordinary
+from .stages.features import ordinary
 
 HELD_QUANTILE = 0.995  # share of held-out clips that are familiar; augmented as they are, they lie further out than plain footage
 SHRINKAGE = 0.03  # of the covariance towards a multiple of the identity: clips of one stream are no independent samples
@@ -27,10 +27,10 @@ PER_STREAM = 10  # clips of a stream that statistics are made of: more of one st
 def fit_familiarity(features: np.ndarray, held: int) -> tuple[Familiarity, dict[str, float]]:
     """The part and its limit for `ModelConfig.calibration`.
 
-    `features`: X-Encoder tokens (views, streams, clips, N, D) as `align.cache_features` leaves them, of which pairs of pictures
-    are left out; the last `held` streams are for the limit alone. The precision is that
-    of the covariance shrunk by a fixed share; as in a checkpoint, it is rounded to fp16 before the limit is measured. ValueError
-    where no stream is left on one side.
+    `features`: X-Encoder tokens (views, streams, clips, N, D) as `features.cache_features` leaves them, of which pairs of
+    pictures are left out; the last `held` streams are for the limit alone. The precision is that of the covariance shrunk by a
+    fixed share; as in a checkpoint, it is rounded to fp16 before the limit is measured. ValueError where no stream is left on one
+    side.
     """
     features = features[:, :, : ordinary(features.shape[2])]
     streams = features.shape[1]

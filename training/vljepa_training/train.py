@@ -22,8 +22,9 @@ from vljepa_ros.model import VLJEPA, ModelConfig, Predictor, TextDecoder, TextEn
 from .calibrate import calibrate
 from .familiarity import fit_familiarity
 from .recipes import RECIPES, Recipe
-from .stages.align import DESCRIBE, FINETUNE, AlignTask, cache_features, choose_clips, ordinary
+from .stages.align import AlignTask
 from .stages.decode import DecodeTask
+from .stages.features import cache_features, choose_clips, ordinary
 from .stages.text import TextTask, corpus
 from .stages.vision import StillTask, VisionHeads, VisionTask
 from .tabletop import language
@@ -77,10 +78,10 @@ class Run:
         features = cache_features(vision, config.preprocess, store, clips, self.folder / "features.npy", views=r.views)
         predictor = Predictor(config.predictor, config.vision.hidden_size, config.dim)
         parts = (predictor, text_encoder, tokenizer, tokenizer, config, store, clips, features)
-        align = AlignTask(*parts, r.align.batch, r.align.seed, r.held, mixture=DESCRIBE)
+        align = AlignTask(*parts, r.align.batch, r.align_mixture, r.align.seed, r.held)
         self._stage("align", align)
         # The criterion goes along: its temperature is trained in stage 1 as everything else.
-        align = AlignTask(*parts, r.finetune.batch, r.finetune.seed, r.held, mixture=FINETUNE, module=align.module)
+        align = AlignTask(*parts, r.finetune.batch, r.finetune_mixture, r.finetune.seed, r.held, module=align.module)
         self._stage("finetune", align)
 
         residual = self._residual(align, store, clips)

@@ -6,94 +6,21 @@ are cached once per clip; an epoch then costs the Predictor and the Y-Encoder al
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
-
-from vljepa_ros.model.preprocess import normalise
 
 from ..losses import InfoNCE
 from ..tabletop import language, negatives
 from ..tabletop.balance import AnswerIndex, family
-from ..tabletop.samples import TabletopStore, augment
+from ..tabletop.samples import TabletopStore
 from ..tabletop.state import EVENTS
 from .tokens import encode_by_length, query_tokens, text_tokens
 
 Y_ENCODER_MULTIPLIER = 0.05  # paper section 3.8 (b)
-# How often each kind of query is drawn. A draw of "state" brings several clips of one stream, a quarter of a batch at 0.08.
-# States and details are long; a batch of them alone would cost three times as much, most of it in the Y-Encoder.
-DESCRIBE = {"state": 0.08, "action": 0.24, "caption": 0.56, "detail": 0.12}
-FINETUNE = {
-    "state": 0.07,
-    "action": 0.17,
-    "caption": 0.20,
-    "detail": 0.06,
-    "lamp": 0.06,
-    "drawer": 0.06,
-    "held": 0.07,
-    "where": 0.13,
-    "colour": 0.09,
-    "count": 0.03,
-    "before": 0.04,
-    "after": 0.02,
-}
-
-
-def ordinary(per_stream: int) -> int:
-    """How many of a stream's chosen clips, from the first, are clips of video and no pairs of pictures."""
-    return per_stream - per_stream // 10
-
-
-def choose_clips(store: TabletopStore, per_stream: int, seed: int) -> np.ndarray:
-    """(streams, per_stream) of k: the end of every event with a random delay, stillness, random moments, pairs of pictures."""
-    rng = np.random.default_rng([seed, 5])
-    out = np.empty((len(store.streams), per_stream), np.int64)
-    for s in range(len(store.streams)):
-        pairs = rng.permutation(store.picture_pairs(s))[: per_stream - ordinary(per_stream)]
-        shown = np.flatnonzero(store.kinds[s] >= 0)
-        shown = shown[shown >= store.frames - 1]
-        n = min(len(shown), int(per_stream * 0.6))
-        some = rng.choice(shown, n, replace=False) if n else np.empty(0, np.int64)
-        left = np.setdiff1d(np.arange(store.frames - 1, store.length), some)
-        rest = rng.choice(left, per_stream - n - len(pairs), replace=False)
-        out[s] = np.sort(np.concatenate([some, rest, pairs.astype(np.int64)]))
-    return out
-
-
-def cache_features(
-    encoder: nn.Module, preprocess, store: TabletopStore, clips: np.ndarray, file: Path, seed: int = 0, views: int = 1
-) -> np.ndarray:
-    """X-Encoder tokens of all chosen clips as a float16 memory map (views, streams, per_stream, N, D), made once and resumable
-    by stream."""
-    n, d = encoder.cfg.tokens, encoder.cfg.hidden_size
-    shape = (views, *clips.shape, n, d)
-    progress = file.with_suffix(".json")
-    done = json.loads(progress.read_text())["streams"] if progress.exists() and file.exists() else 0
-    store_map = np.lib.format.open_memmap(file, "r+" if done else "w+", np.float16, shape)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        for s in tqdm(range(done, len(clips)), desc="features", unit="stream", initial=done, total=len(clips), mininterval=2.0):
-            rng = np.random.default_rng([seed, s])
-            for v in range(views):
-                frames = torch.cat([normalise(augment(store.clip(s, int(k)), rng), preprocess) for k in clips[s]])
-                store_map[v, s] = encoder(frames).float().numpy().astype(np.float16)
-            if (s + 1) % 50 == 0:
-                _note(progress, s + 1)
-    store_map.flush()
-    _note(progress, len(clips))
-    return np.lib.format.open_memmap(file, "r")
-
-
-def _note(progress: Path, streams: int) -> None:
-    """Whole or not at all."""
-    beside = progress.with_suffix(".part")
-    beside.write_text(json.dumps({"streams": streams}))
-    beside.replace(progress)
 
 
 class AlignModule(nn.Module):
@@ -116,8 +43,11 @@ class _Pair:
 
 
 class AlignTask:
-    """Batches hold neighbouring clips of few streams: what differs between them is what just happened, so they are each other's
-    hard negatives."""
+    """`mixture`: how often each kind of query is drawn.
+
+    Batches hold neighbouring clips of few streams: what differs between them is what just happened, so they are each other's
+    hard negatives.
+    """
 
     def __init__(
         self,
@@ -130,11 +60,11 @@ class AlignTask:
         clips: np.ndarray,
         features: np.ndarray,
         batch: int,
+        mixture: dict[str, float],
         seed: int = 0,
         held: int = 40,
         per_stream: int = 4,
         multiplier: float = Y_ENCODER_MULTIPLIER,
-        mixture: dict[str, float] = FINETUNE,
         module: AlignModule | None = None,
     ) -> None:
         self._mixture = {kind: share / sum(mixture.values()) for kind, share in mixture.items()}

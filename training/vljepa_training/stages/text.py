@@ -1,8 +1,8 @@
 """Y-Encoder of the tabletop size: paraphrases together, opposites apart, before any picture is seen.
 
 The paper starts from EmbeddingGemma; a small encoder from scratch needs its own start. Texts of one meaning are positives of a
-bidirectional
-InfoNCE; a batch holds the same scene in neighbouring states, so that texts that differ in one fact are its negatives.
+bidirectional InfoNCE; a batch holds the same scene in neighbouring states and with a fact exchanged, so that texts that differ in
+one fact are its negatives.
 """
 
 from __future__ import annotations

@@ -6,45 +6,19 @@ words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from .motion import Channel
+from .phases import Phase, given_up
 from .scene import BUTTON_POS, CABINET_POS, COLUMN_X, DRAWER_TRAVEL, ROW_Y, TRAY_HALF, Scene
 from .state import Event, ObjectState, WorldState
 
 CARRY_Z = 0.24  # tip height of the gripper on its way over the table
 CLOSED = 0.012  # half the gap between closed fingers
 TRAY_SPOTS = (-0.058, 0.058)  # x of the two places in the tray, from its centre
-# How far an attempt goes in what would change the world before it is given up and taken back; others stop short of touching.
-_TAKEN_BACK = {
-    "open_drawer": (0.3, 0.6),
-    "close_drawer": (0.3, 0.6),
-    "knock_over": (0.15, 0.3),
-    "place": (0.5, 0.8),
-    "stack": (0.2, 0.5),
-    "put_in_drawer": (0.2, 0.5),
-}
 HANDLE = np.array([CABINET_POS[0], CABINET_POS[1] - TRAY_HALF[1] - 0.022, 0.06])
-
-
-@dataclass
-class Phase:
-    """What changes within `seconds`: targets of the gripper's tip, its fingers, of objects (x, y, z, tilt), of the tray's
-    extension."""
-
-    seconds: float
-    tip: np.ndarray | None = None
-    fingers: float | None = None
-    objects: dict[int, np.ndarray] = field(default_factory=dict)
-    tray: float | None = None
-    ease_object: float = 1.0  # objects arrive after this share of the phase: a falling thing is faster than the hand
-
-
-def phase_pose(phases: list[Phase], i: int, pose: np.ndarray) -> np.ndarray:
-    """Where object i, now at `pose`, is after the phases."""
-    return next((p.objects[i] for p in reversed(phases) if i in p.objects), pose)
 
 
 class Script:
@@ -116,15 +90,11 @@ class Script:
         for phase, s in zip(phases, seconds):
             self._run(phase, now, now + s * scale)
             now += s * scale
-        now = completes_at
-        for phase in retreat:
-            self._run(phase, now, now + phase.seconds * min(scale, 1.0))
-            now += phase.seconds * min(scale, 1.0)
-        self.free_from = now
+        self.free_from = self._play(retreat, completes_at, min(scale, 1.0))
         if state is not self.state:
             self.state = state
             self.states.append((completes_at, state))
-        event = Event(kind, start, completes_at, now, **after)
+        event = Event(kind, start, completes_at, self.free_from, **after)
         self.events.append(event)
         return event
 
@@ -133,39 +103,31 @@ class Script:
         as it was by `until`, and no state changes."""
         phases, facts, _, _ = getattr(self, f"_{kind}")(**choice)
         held = self.state.held
-        reach, change = ([phases[0]], phases[1]) if held is not None else (phases[:-1], phases[-1])
-        share = self._rng.uniform(*_TAKEN_BACK[kind]) if kind in _TAKEN_BACK else 0.0
-        there = next(p.tip for p in reversed(reach) if p.tip is not None)
-        plan = list(reach)
-        if share:
-            start = {i: phase_pose(reach, i, self.objects[i].last) for i in change.objects}
-            begun = {i: start[i] + share * (pose - start[i]) for i, pose in change.objects.items()}
-            tray = None if change.tray is None else float(self.tray.last[0])
-            partly = None if tray is None else tray + share * (change.tray - tray)
-            seconds = max(0.3, change.seconds * share)
-            plan.append(Phase(seconds, tip=there + share * (change.tip - there), objects=begun, tray=partly))
-            plan.append(Phase(seconds, tip=there, objects=start, tray=tray))
+        poses, tray = [channel.last for channel in self.objects], float(self.tray.last[0])
+        plan, tip = given_up(kind, phases, held is not None, poses, tray, self._rng)
         if held is None:
-            plan += self._lift_and_leave(there)
+            plan += self._lift_and_leave(tip)
         else:
             rest = self._rest()
             plan.append(Phase(0.4, tip=rest, objects={held: self._carried(held, rest)}))
-        start_s = self.free_from
-        seconds = sum(p.seconds for p in plan)
-        scale = (until - start_s) / seconds
+        start, seconds = self.free_from, sum(p.seconds for p in plan)
+        scale = (until - start) / seconds
         if scale < 0.35:
-            raise ValueError(f"an attempt of {kind} has {until - start_s:.2f} s, needs {0.35 * seconds:.2f} s")
-        now = start_s
-        for phase in plan:
-            self._run(phase, now, now + phase.seconds * scale)
-            now += phase.seconds * scale
-        self.free_from = now
-        event = Event("attempt", start_s, now, now, object=facts.get("object"))
+            raise ValueError(f"an attempt of {kind} has {until - start:.2f} s, needs {0.35 * seconds:.2f} s")
+        self.free_from = self._play(plan, start, scale)
+        event = Event("attempt", start, self.free_from, self.free_from, object=facts.get("object"))
         self.events.append(event)
         return event
 
     def state_at(self, t: float) -> WorldState:
         return next(s for t0, s in reversed(self.states) if t0 <= t or t0 == 0.0)
+
+    def _play(self, phases: list[Phase], start: float, scale: float) -> float:
+        """One phase after the other, each `scale` times as long as it says. Returns when the last one ends."""
+        for phase in phases:
+            self._run(phase, start, start + phase.seconds * scale)
+            start += phase.seconds * scale
+        return start
 
     def _run(self, phase: Phase, t0: float, t1: float) -> None:
         if phase.tip is not None:
