@@ -47,8 +47,9 @@ def test_wrong_states_differ_in_one_sentence_or_in_two_things_exchanged_and_wron
         looks |= set(other) - set(right)
     assert len(looks) > 8 and exchanged > 5
     for question in language.questions(state, stream.scene):
-        wrong = negatives.wrong_answer(question, rng)
-        assert wrong in question.candidates and wrong != question.answer
+        wrong = negatives.wrong_answers(question, rng, 3)
+        assert len(set(wrong)) == min(3, len(question.candidates) - 1)
+        assert set(wrong) < set(question.candidates) and question.answer not in wrong
 
 
 def test_opposite_actions_are_each_others_negatives():

@@ -2,8 +2,7 @@
 folder.
 
 Everything lies under `--runs/RECIPE`: a folder per stage with log.jsonl, last.pt, best.pt, best.json. Killed at any moment and
-started again, it
-goes on from the last saved step with the same batches.
+started again, it goes on from the last saved step with the same batches.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from .trainer import train
 
 log = logging.getLogger(__name__)
 
-EXPECTED_RESIDUAL = 0.35  # of a Predictor that is still to be trained
+EXPECTED_RESIDUAL = 0.5  # of a Predictor that is still to be trained
 FIRST_STILL = 100_000  # seeds of stills; those of streams begin at 0
 
 

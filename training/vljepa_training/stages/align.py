@@ -21,6 +21,7 @@ from ..tabletop.state import EVENTS
 from .tokens import encode_by_length, query_tokens, text_tokens
 
 Y_ENCODER_MULTIPLIER = 0.05  # paper section 3.8 (b)
+WRONG_ANSWERS = 4  # beside a question's answer: short texts, and which place is right is told from the other places
 
 
 class AlignModule(nn.Module):
@@ -32,14 +33,14 @@ class AlignModule(nn.Module):
 
 @dataclass(frozen=True)
 class _Pair:
-    """One row of a batch. `wrong`: (text, its canonical form) of a target that is nearly right."""
+    """One row of a batch. `wrong`: (text, its canonical form) of targets that are nearly right."""
 
     stream: int
     clip: int
     query: str
     target: str
     canonical: str
-    wrong: tuple[str, str] | None
+    wrong: tuple[tuple[str, str], ...]
 
 
 class AlignTask:
@@ -106,9 +107,9 @@ class AlignTask:
             elif wanted in self._answers.families:
                 _, _, (s, i, n) = self._answers.draw(rng, wanted)
                 q = self._store.questions(s, int(self._clips[s, i]))[n]
-                wrong = negatives.wrong_answer(q, rng)
+                wrong = tuple((text, text) for text in negatives.wrong_answers(q, rng, WRONG_ANSWERS))
                 said = q.say(rng if rng.random() < 0.5 else None)
-                chosen.append(_Pair(s, i, q.ask(rng), said, q.answer, wrong and (wrong, wrong)))
+                chosen.append(_Pair(s, i, q.ask(rng), said, q.answer, wrong))
                 continue
             else:  # a handful of clips need not show every kind
                 continue
@@ -118,7 +119,7 @@ class AlignTask:
                     spared = kind in ("state", "detail") and rng.random() < 0.6  # long: one for some serves all rows
                     told = self._store.streams[s], *self._store.moment(s, k)
                     wrong = None if spared else negatives.wrong_text(kind, *told, rng)
-                    chosen.append(_Pair(int(s), int(i), query, target, canonical, wrong))
+                    chosen.append(_Pair(int(s), int(i), query, target, canonical, (wrong,) if wrong else ()))
         return chosen[: self._batch]
 
     def batch(self, step: int) -> dict[str, Tensor]:
@@ -128,7 +129,7 @@ class AlignTask:
         return self._collate(chosen, view)
 
     def _collate(self, chosen: list[_Pair], view: int) -> dict[str, Tensor]:
-        wrong = list(dict.fromkeys(c.wrong for c in chosen if c.wrong))
+        wrong = list(dict.fromkeys(text for c in chosen for text in c.wrong))
         texts = {t: i for i, t in enumerate(dict.fromkeys(c.target for c in chosen))}
         meanings = [language.meaning(c.canonical) for c in chosen]  # paraphrases of one target are no negatives of each other
         wrong_meanings = [language.meaning(canonical) for _, canonical in wrong]

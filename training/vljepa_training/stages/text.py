@@ -8,7 +8,9 @@ one fact are its negatives.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -43,39 +45,52 @@ class TextTask:
         return [{"params": list(self.module.parameters())}]
 
     def _pairs(self, stream, rng: np.random.Generator) -> list[tuple[str, str, str]]:
-        """(meaning, phrasing, other phrasing) of what can be said about one stream."""
+        """(meaning, phrasing, other phrasing) of what can be said about one stream.
+
+        What differs in a fact stands beside it in the same two phrasings, the other way round: the first of one is to be told
+        from the second of the other, which differs in a word or two.
+        """
         scene, out = stream.scene, []
+
+        def told(canonical: str, say: Callable[[np.random.Generator], str], seeds: np.ndarray) -> None:
+            out.append((language.meaning(canonical), *(say(np.random.default_rng(seed)) for seed in seeds)))
+
         times = [t for t, _ in stream.script.states]
         for t in rng.permutation(times)[:4]:
             state = stream.state_at(float(t))
-            out.append(
-                (
-                    language.state_text(state, scene),
-                    language.state_text(state, scene, rng),
-                    language.state_text(state, scene, rng),
-                )
-            )
-            # The same with one fact changed, or two things exchanged, stands beside it.
-            other = negatives.wrong_state(state, scene, rng)
-            out.append((language.state_text(*other), language.state_text(*other, rng), language.state_text(*other, rng)))
-            asked = language.questions(state, scene)
-            out.append(_answer(asked[int(rng.integers(len(asked)))], rng))
+            seeds = rng.integers(1 << 30, size=2)
+            for s, order in (((state, scene), seeds), (negatives.wrong_state(state, scene, rng), seeds[::-1])):
+                told(language.state_text(*s), partial(language.state_text, *s), order)
+            self._answers(language.questions(state, scene), negatives.elsewhere(state, state.seen, rng), scene, rng, told)
         events = [e for e in stream.events if e.kind in CHANGING]
         for i in rng.permutation(len(events))[:4]:
-            event = events[i]
+            event, seeds = events[i], rng.integers(1 << 30, size=2)
             # The same thing done the other way round stands beside it, so that a word or two decide.
-            for e in (event, replace(event, kind=OPPOSITE[event.kind])) if event.kind in OPPOSITE else (event,):
-                out.append((language.caption(e, scene), language.caption(e, scene, rng), language.caption(e, scene, rng)))
-            said = [language.detail(event, stream.state_at(event.end), scene, r) for r in (None, rng, rng)]
-            out.append((said[0], said[1], said[2]))
+            turned = [replace(event, kind=OPPOSITE[event.kind])] if event.kind in OPPOSITE else []
+            for e, order in zip((event, *turned), (seeds, seeds[::-1])):
+                told(language.caption(e, scene), partial(language.caption, e, scene), order)
+            after = event, stream.state_at(event.end), scene
+            told(language.detail(*after), partial(language.detail, *after), rng.integers(1 << 30, size=2))
             asked = language.event_questions(stream.state_at(event.start), stream.state_at(event.end), scene)
-            out.append(_answer(asked[int(rng.integers(len(asked)))], rng))
-        fact = (LAMP, DRAWER)[int(rng.integers(2))]  # alone they are short: a word of them decides
-        out += [(words.train[0], words.pick(rng), words.pick(rng)) for words in fact.values()]
-        kind = EVENTS[int(rng.integers(len(EVENTS)))]
-        for k in (kind, OPPOSITE[kind]) if kind in OPPOSITE else (kind,):
-            out.append((language.action_label(k), language.action_label(k, rng), language.action_label(k, rng)))
-        return [(language.meaning(canonical), one, other) for canonical, one, other in out]
+            q = asked[int(rng.integers(len(asked)))]
+            told(q.answer, q.say, rng.integers(1 << 30, size=2))
+        for fact in (LAMP, DRAWER):  # alone they are short: a word of them decides
+            seeds = rng.integers(1 << 30, size=2)
+            for words, order in zip(fact.values(), (seeds, seeds[::-1])):
+                told(words.train[0], words.pick, order)
+        kind, seeds = EVENTS[int(rng.integers(len(EVENTS)))], rng.integers(1 << 30, size=2)
+        for k, order in zip((kind, *([OPPOSITE[kind]] if kind in OPPOSITE else [])), (seeds, seeds[::-1])):
+            told(language.action_label(k), partial(language.action_label, k), order)
+        return out
+
+    def _answers(self, asked: list[language.Question], moved, scene, rng: np.random.Generator, told: Callable) -> None:
+        """One answer; where a thing stands, beside the answer if it stood elsewhere."""
+        q, seeds = asked[int(rng.integers(len(asked)))], rng.integers(1 << 30, size=2)
+        told(q.answer, q.say, seeds)
+        if q.kind == "where" and moved is not None:
+            for other in language.questions(moved, scene):
+                if (other.kind, other.slots) == (q.kind, q.slots) and other.answer != q.answer:
+                    told(other.answer, other.say, seeds[::-1])
 
     def batch(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self._seed, step])
@@ -110,10 +125,6 @@ class TextTask:
             "hardest_other": hardest.mean().item(),
         }
         return {"score": figures["top1"] + figures["paraphrase"] - figures["hardest_other"], **figures}
-
-
-def _answer(question: language.Question, rng: np.random.Generator) -> tuple[str, str, str]:
-    return question.answer, question.say(rng), question.say(rng)
 
 
 def _top1(similarity: Tensor, group: Tensor) -> float:

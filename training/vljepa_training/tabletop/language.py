@@ -108,7 +108,7 @@ def state_text(state: WorldState, scene: Scene, rng: np.random.Generator | None 
         return (column if column is not None else len(COLUMNS), scene.objects[i].name)
 
     parts = [LAMP[state.lamp_on].pick(rng, held_out), DRAWER[state.drawer_open].pick(rng, held_out)]
-    for i in sorted(_seen(state), key=key):
+    for i in sorted(state.seen, key=key):
         kind, slots, _ = _place(state, scene, i)
         parts.append(PLACES[kind].pick(rng, held_out).format(**slots))
     return " ".join(parts)
@@ -119,17 +119,13 @@ def detail(event: Event, state: WorldState, scene: Scene, rng: np.random.Generat
     return f"{caption(event, scene, rng, held_out)} {state_text(state, scene, rng, held_out)}"
 
 
-def _seen(state: WorldState) -> list[int]:
-    return [i for i in range(len(state.objects)) if state.visible(i)]
-
-
 def _start(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
 def questions(state: WorldState, scene: Scene) -> list[Question]:
     """All questions about a state: lamp, drawer, count, held, and for every visible object where it is and of which colour."""
-    seen = _seen(state)
+    seen = state.seen
     out = [_lamp(state), _drawer(state), _held(state, scene, seen)]
     if seen:
         number = _NUMBERS[len(seen) - 1]
@@ -187,8 +183,8 @@ def event_questions(before: WorldState, after: WorldState, scene: Scene) -> list
     are visible before or after; what a closed drawer hides afterwards is not asked for.
     """
     out = []
-    seen = sorted({*_seen(before), *_seen(after)})
-    now = {("where", i): _where(after, scene, i, seen) for i in _seen(after)}
+    seen = sorted({*before.seen, *after.seen})
+    now = {("where", i): _where(after, scene, i, seen) for i in after.seen}
     now |= {("lamp", 0): _lamp(after), ("drawer", 0): _drawer(after), ("held", 0): _held(after, scene, seen)}
     then = {("where", i): _where(before, scene, i, seen) for i in seen}
     then |= {("lamp", 0): _lamp(before), ("drawer", 0): _drawer(before), ("held", 0): _held(before, scene, seen)}

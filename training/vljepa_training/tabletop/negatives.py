@@ -29,10 +29,10 @@ _MISTAKEN = {
 }
 
 
-def wrong_answer(question: language.Question, rng: np.random.Generator) -> str | None:
-    """One of the other candidates, canonical."""
+def wrong_answers(question: language.Question, rng: np.random.Generator, count: int) -> list[str]:
+    """Up to `count` of the other candidates, canonical."""
     others = [c for c in question.candidates if c != question.answer]
-    return others[int(rng.integers(len(others)))] if others else None
+    return [others[i] for i in rng.permutation(len(others))[:count]]
 
 
 def wrong_kinds(kind: str) -> tuple[str, ...]:
@@ -59,19 +59,33 @@ def wrong_event(event: Event, scene: Scene, rng: np.random.Generator) -> Event |
 
 
 def wrong_state(state: WorldState, scene: Scene, rng: np.random.Generator) -> tuple[WorldState, Scene]:
-    """One fact is another: the lamp, the drawer's front, a thing's colour or shape; or two things have changed places, colours or
-    shapes, so that every word is right and no sentence of them."""
+    """One fact is another: the lamp, the drawer's front, a thing's place, colour or shape; or two things have changed places,
+    colours or shapes, so that every word is right and no sentence of them."""
     draw = rng.random()
     if draw < 0.15:
         return replace(state, lamp_on=not state.lamp_on), scene
-    seen = [i for i in range(len(state.objects)) if state.visible(i)]
+    seen = state.seen
     if not seen or (draw < 0.3 and not any(o.in_drawer for o in state.objects)):
         return replace(state, drawer_open=not state.drawer_open), scene
-    if draw > 0.65 and (other := _exchanged(scene, seen, rng)):
+    if draw < 0.5 and (moved := elsewhere(state, seen, rng)):
+        return moved, scene
+    if draw > 0.7 and (other := _exchanged(scene, seen, rng)):
         if language.state_text(state, other) != language.state_text(state, scene):  # two on the left are told alike either way
             return state, other
     i = seen[int(rng.integers(len(seen)))]
     return state, another_look(scene, i, rng)
+
+
+def elsewhere(state: WorldState, among: list[int], rng: np.random.Generator) -> WorldState | None:
+    """One thing on the table stands in another column, or lies instead of standing; None where all of `among` are elsewhere."""
+    free = [i for i in among if state.objects[i].slot is not None and state.objects[i].on is None and state.top_free(i)]
+    if not free:
+        return None
+    i = free[int(rng.integers(len(free)))]
+    was = state.objects[i]
+    column = (was.slot[0] + int(rng.integers(1, 3))) % 3
+    now = replace(was, lying=not was.lying) if rng.random() < 0.25 else replace(was, slot=(column, was.slot[1]))
+    return replace(state, objects=tuple(now if j == i else o for j, o in enumerate(state.objects)))
 
 
 def _exchanged(scene: Scene, seen: list[int], rng: np.random.Generator) -> Scene | None:

@@ -2,15 +2,22 @@
 
 One phrasing is separated from the next by "|". The first of a list is the canonical one, which decoding aims at. Held-out
 phrasings are never trained on; nearly all of their words are, in other combinations, so that they measure recombination and not
-recall. Slots: {o} the object, {t} what is stacked upon, {c} the column ("on the left"), {C} the same at a sentence's start.
-Knows nothing of the simulator.
+recall. What training draws is varied further by `synonyms`.
+Slots: {o} the object, {t} what is stacked upon, {c} the column ("on the left"), {C} the same at a sentence's start. Knows nothing
+of the simulator.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+
+from .synonyms import exchanged
+
+_HELD_OUT: set[tuple[str, ...]] = set()  # the words of all of them: what no exchange of words may lead to
 
 
 @dataclass(frozen=True)
@@ -21,9 +28,18 @@ class Phrasings:
     held_out: tuple[str, ...]
 
     def pick(self, rng: np.random.Generator | None = None, held_out: bool = False) -> str:
-        """Any phrasing that training sees, or any that it never sees; without `rng` the first of them."""
+        """Any phrasing that training sees, or any that it never sees; without `rng` the first of them.
+
+        Training's come as they are listed or with words exchanged for others that mean the same here, half and half.
+        """
         chosen = self.held_out if held_out else self.train
-        return chosen[0] if rng is None else chosen[int(rng.integers(len(chosen)))]
+        if rng is None:
+            return chosen[0]
+        text = chosen[int(rng.integers(len(chosen)))]
+        if held_out:
+            return text
+        vary, other = rng.random() < 0.5, exchanged(text, rng)
+        return other if vary and _words(other) not in _HELD_OUT else text
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -38,7 +54,15 @@ def phrasings(train: str, held_out: str, **words: str) -> Phrasings:
             text = text.replace("{" + name + "}", word)
         return tuple(" ".join(part.split()) for part in text.split("|") if part.strip())
 
-    return Phrasings(split(train), split(held_out))
+    made = Phrasings(split(train), split(held_out))
+    _HELD_OUT.update(map(_words, made.held_out))
+    return made
+
+
+@cache
+def _words(text: str) -> tuple[str, ...]:
+    """In alphabetical order and without slots: texts of the same words are no two phrasings."""
+    return tuple(sorted(re.findall(r"[a-z]+", re.sub(r"\{\w\}", "", text).lower())))
 
 
 def _push_label(side: str) -> Phrasings:

@@ -19,7 +19,8 @@ LAMP = {
         | The lamp shines. | The light is shining. | The lamp gives light. | There is light from the lamp.
         | The light has been switched on. | The light is not off. | The light is not out. | The lamp is shining.
         | The lamp is now on. | Light comes from the lamp. | The lamp is not dark. | Somebody has turned on the lamp.
-        | One can see the lamp shine. | The lamp is burning. | The lamp sends out light.""",
+        | One can see the lamp shine. | The lamp is burning. | The lamp sends out light. | Light is given by the lamp.
+        | Somebody has lit the lamp. | The lamp was lit.""",
         """The lamp has been turned on. | The lamp is giving light. | The light has been lit.""",
     ),
     False: phrasings(
@@ -29,7 +30,8 @@ LAMP = {
         | The light is not lit. | The lamp is not shining. | The lamp is now off. | No light comes from the lamp.
         | The lamp is not lit.
         | Somebody has turned off the lamp. | One can see no light in the lamp. | The lamp is not burning.
-        | The lamp sends out no light.""",
+        | The lamp sends out no light. | No light is given by the lamp. | Somebody has put out the lamp.
+        | The lamp was put out.""",
         """The lamp has been turned off. | The lamp is not giving light. | The light has been put out.""",
     ),
 }
@@ -57,13 +59,15 @@ DRAWER = {
 PLACES = {
     "column": phrasings(
         """The {o} is {c}. | A {o} stands {c}. | {C} is a {o}. | There is a {o} {c}. | The {o} stands {c}. | {C} stands the {o}.
-        | A {o} is {c}. | One can see the {o} {c}. | {C} there is a {o}. | The {o} has its place {c}.""",
+        | A {o} is {c}. | One can see the {o} {c}. | {C} there is a {o}. | The {o} has its place {c}. | The {o} can be seen {c}.
+        | {C} one finds the {o}. | One finds a {o} {c}.""",
         """{C} one can see a {o}. | A {o} has its place {c}. | {C} the {o} can be found.""",
     ),
     "lying": phrasings(
         """The {o} is lying {c}. | A {o} lies {c}. | {C} lies a {o}. | There is a {o} lying {c}. | The {o} has fallen over {c}.
         | The {o} lies on its side {c}. | A {o} is lying on its side {c}. | {C} a {o} has fallen over. | {C} the {o} is lying.
-        | One can see the {o} lying {c}.""",
+        | One can see the {o} lying {c}. | {C} lies a fallen {o}. | {C} one finds the {o} on its side.
+        | The fallen {o} lies {c}.""",
         """{C} the {o} is on its side. | A fallen {o} is {c}. | {C} there is a {o} on its side.""",
     ),
     "held": phrasings(

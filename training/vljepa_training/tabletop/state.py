@@ -49,6 +49,10 @@ class WorldState:
     def held(self) -> int | None:
         return next((i for i, o in enumerate(self.objects) if o.held), None)
 
+    @property
+    def seen(self) -> list[int]:
+        return [i for i in range(len(self.objects)) if self.visible(i)]
+
     def top_free(self, i: int) -> bool:
         return all(o.on != i for o in self.objects)
 
