@@ -30,6 +30,7 @@ from .phrases_state import (
 )
 from .scene import COLOURS, Scene
 from .state import COLUMNS, Event, WorldState
+from .synonyms import alternatives
 
 __all__ = ["ACTIONS", "ACTION_PROMPT", "CAPTIONS", "CAPTION_PROMPT", "DETAIL_PROMPT", "QUESTIONS", "STATE_PROMPT"]
 
@@ -238,10 +239,16 @@ def meaning(canonical: str) -> str:
 
 _COLUMNS = "|".join(_COLUMN)
 _SLOTS = {"{o}": r"\w+ \w+", "{t}": r"\w+ \w+", "{c}": f"(?:{_COLUMNS})", "{C}": f"(?:{'|'.join(map(_start, _COLUMN))})"}
+
+
+def _pattern(piece: str) -> str:
+    return "".join(_SLOTS.get(part, re.escape(part)) for part in re.split(r"(\{\w\})", piece))
+
+
 _PATTERNS = [
-    (kind, re.compile("".join(_SLOTS.get(part, re.escape(part)) for part in re.split(r"(\{\w\})", template))))
-    for kind, words in CAPTIONS.items()
-    for template in words.all
+    (kind, re.compile("".join(f"(?:{'|'.join(map(_pattern, words))})" for words in alternatives(template))))
+    for kind, phrasings in CAPTIONS.items()
+    for template in phrasings.all
 ]
 
 

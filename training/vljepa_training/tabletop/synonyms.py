@@ -42,6 +42,15 @@ def exchanged(template: str, rng: np.random.Generator) -> str:
     return out
 
 
+def alternatives(template: str) -> list[tuple[str, ...]]:
+    """`template` in pieces, with all words that `exchanged` may put where the piece is."""
+    out, done = [], 0
+    for start, end, rule in reversed(_sites(template)):
+        out += [(template[done:start],), _RULES[rule][1]]
+        done = end
+    return [*out, (template[done:],)]
+
+
 @cache  # there are a thousand templates
 def _sites(template: str) -> tuple[tuple[int, int, int], ...]:
     """(start, end, rule) of all words that may be exchanged, from the last to the first."""
