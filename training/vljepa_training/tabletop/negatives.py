@@ -62,14 +62,14 @@ def wrong_state(state: WorldState, scene: Scene, rng: np.random.Generator) -> tu
     """One fact is another: the lamp, the drawer's front, a thing's place, colour or shape; or two things have changed places,
     colours or shapes, so that every word is right and no sentence of them."""
     draw = rng.random()
-    if draw < 0.15:
+    if draw < 0.25:
         return replace(state, lamp_on=not state.lamp_on), scene
     seen = state.seen
-    if not seen or (draw < 0.3 and not any(o.in_drawer for o in state.objects)):
+    if not seen or (draw < 0.5 and not any(o.in_drawer for o in state.objects)):
         return replace(state, drawer_open=not state.drawer_open), scene
-    if draw < 0.5 and (moved := elsewhere(state, seen, rng)):
+    if draw < 0.65 and (moved := elsewhere(state, seen, rng)):
         return moved, scene
-    if draw > 0.7 and (other := _exchanged(scene, seen, rng)):
+    if draw > 0.8 and (other := _exchanged(scene, seen, rng)):
         if language.state_text(state, other) != language.state_text(state, scene):  # two on the left are told alike either way
             return state, other
     i = seen[int(rng.integers(len(seen)))]

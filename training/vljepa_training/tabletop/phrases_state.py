@@ -20,7 +20,9 @@ LAMP = {
         | The light has been switched on. | The light is not off. | The light is not out. | The lamp is shining.
         | The lamp is now on. | Light comes from the lamp. | The lamp is not dark. | Somebody has turned on the lamp.
         | One can see the lamp shine. | The lamp is burning. | The lamp sends out light. | Light is given by the lamp.
-        | Somebody has lit the lamp. | The lamp was lit.""",
+        | Somebody has lit the lamp. | The lamp was lit. | The lamp is sending out light. | The lamp is shedding light.
+        | The lamp is throwing light on the table. | The light is burning. | The light shines. | The lamp does shed light.
+        | The lamp does not stay dark.""",
         """The lamp has been turned on. | The lamp is giving light. | The light has been lit.""",
     ),
     False: phrasings(
@@ -31,7 +33,9 @@ LAMP = {
         | The lamp is not lit.
         | Somebody has turned off the lamp. | One can see no light in the lamp. | The lamp is not burning.
         | The lamp sends out no light. | No light is given by the lamp. | Somebody has put out the lamp.
-        | The lamp was put out.""",
+        | The lamp was put out. | The lamp is not sending out light. | The lamp is not shedding light.
+        | The lamp is not throwing light on the table. | The light is not burning. | The light does not shine.
+        | The lamp does not shed light. | The lamp stays dark.""",
         """The lamp has been turned off. | The lamp is not giving light. | The light has been put out.""",
     ),
 }
@@ -41,7 +45,9 @@ DRAWER = {
         | The drawer is out. | The drawer has been pulled out. | The drawer is not closed. | The drawer is not shut.
         | The drawer stays open. | One can see into the drawer. | The drawer is not in. | The drawer is not pushed in.
         | The drawer is now open. | Somebody has opened the drawer. | Somebody has pulled out the drawer.
-        | The drawer is wide open. | The drawer sticks out. | The drawer is standing open. | The drawer does not stand closed.""",
+        | The drawer is wide open. | The drawer sticks out. | The drawer is standing open. | The drawer does not stand closed.
+        | The drawer remains open. | The drawer remains pulled out. | The drawer has been drawn out. | The drawer was found open.
+        | Somebody has left the drawer standing open. | The drawer was slid open.""",
         """The drawer has been left open. | The drawer stands pulled out. | The drawer has been pulled open.""",
     ),
     False: phrasings(
@@ -51,7 +57,8 @@ DRAWER = {
         | The drawer has not been pulled out. | The drawer is now closed. | Somebody has closed the drawer.
         | Somebody has shut the drawer.
         | The drawer is fully closed. | The drawer does not stick out. | The drawer is standing closed.
-        | The drawer does not stand open.""",
+        | The drawer does not stand open. | The drawer remains shut. | The drawer remains pushed in. | The drawer has been slid in.
+        | The drawer was found shut. | Somebody has left the drawer standing shut. | The drawer was slid shut.""",
         """The drawer has been left closed. | The drawer stands shut. | The drawer has been pushed in.""",
     ),
 }
