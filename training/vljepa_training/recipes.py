@@ -77,9 +77,9 @@ def tabletop() -> Recipe:
         align=Schedule(
             steps=250, batch=128, lr=2e-3, warmup=80, decay="constant", optimizer="muon", eval_every=250, save_every=125
         ),
-        finetune=Schedule(steps=1500, batch=128, lr=2e-3, warmup=20, optimizer="muon", eval_every=500, save_every=100),
+        finetune=Schedule(steps=1100, batch=96, lr=2e-3, warmup=20, optimizer="muon", eval_every=500, save_every=100),
         decode=Schedule(steps=1000, batch=96, lr=2e-3, warmup=100, optimizer="muon", eval_every=500, save_every=200),
-        settle=Schedule(steps=700, batch=96, lr=1.5e-3, warmup=20, optimizer="muon", eval_every=250, save_every=100),
+        settle=Schedule(steps=500, batch=96, lr=1.5e-3, warmup=20, optimizer="muon", eval_every=250, save_every=100),
         align_mixture=DESCRIBE,
         finetune_mixture=FINETUNE,
     )
