@@ -21,6 +21,7 @@ from .answers import evaluate_answers
 from .bench import Bench
 from .captions import evaluate_captions
 from .confidence import evaluate_confidence
+from .foreign import evaluate_foreign
 from .opposites import evaluate_opposites
 from .retrieval import POOL, evaluate_retrieval
 from .splits import evaluate_splits
@@ -33,7 +34,7 @@ HEADLINES = (
     *("action_top1", "action_worst", "retrieval_r1_500", "vqa_acc", "vqa_blind", "lamp_toggled_acc", "lamp_static_acc"),
     *("drawer_toggled_acc", "drawer_static_acc", "colour_acc", "colour_heldout_acc", "paraphrase_drop", "worldprediction_acc"),
     *("caption_action_acc", "cider_d", "cider_d_oracle", "cider_d_retrieval", "state_sentences_right"),
-    *("y_opposite_below_paraphrase", "confidence_ece", "streams", "still"),
+    *("y_opposite_below_paraphrase", "confidence_ece", "foreign_flagged", "streams", "still"),
 )
 
 
@@ -61,6 +62,7 @@ def parts(bench: Bench, args: argparse.Namespace) -> dict[str, Callable[[], dict
         "splits": lambda: evaluate_splits(bench),
         "streams": streams,
         "still": lambda: {"still": run_still(bench.model, args.seed)},
+        "foreign": lambda: evaluate_foreign(bench.model, args.videos),
     }
 
 
@@ -74,6 +76,8 @@ def tabletop(args: argparse.Namespace) -> dict:
     bench = Bench(VLJEPA.from_pretrained(args.checkpoint), args.seed, args.per_class)
     known = parts(bench, args)
     wanted = set(known) if args.only is None else {part for name in args.only for part in GROUPS.get(name, [name])}
+    if not args.videos:
+        wanted.discard("foreign")  # nothing of it can be rendered
     report = {"checkpoint": args.checkpoint, "sha256": bench.model.sha256, "seed": args.seed, "seconds": {}}
     for name in (n for n in known if n in wanted):
         began = time.monotonic()
@@ -105,9 +109,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--riddles", type=int, default=20, help="of WorldPrediction, for every kind of event")
     parser.add_argument("--streams", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=60.0, help="of every stream")
+    parser.add_argument("--videos", nargs="+", type=Path, default=[], help="footage from elsewhere, for the part foreign")
     names = [*parts(None, None), *GROUPS]  # type: ignore[arg-type]
     parser.add_argument("--only", nargs="+", metavar="PART", choices=names, help=f"of {', '.join(names)}; without it all")
     args = parser.parse_args(argv)
+    if "foreign" in (args.only or []) and not args.videos:
+        parser.error("the part foreign looks at real footage: name some with --videos")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     report = tabletop(args)
     for key in HEADLINES:

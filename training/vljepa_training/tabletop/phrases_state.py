@@ -57,8 +57,9 @@ DRAWER = {
         | The drawer has not been pulled out. | The drawer is now closed. | Somebody has closed the drawer.
         | Somebody has shut the drawer.
         | The drawer is fully closed. | The drawer does not stick out. | The drawer is standing closed.
-        | The drawer does not stand open. | The drawer remains shut. | The drawer remains pushed in. | The drawer has been slid in.
-        | The drawer was found shut. | Somebody has left the drawer standing shut. | The drawer was slid shut.""",
+        | The drawer does not stand open. | The drawer remains shut. | The drawer remains pushed in.
+        | The drawer has been slid in. | The drawer was found shut. | Somebody has left the drawer standing shut.
+        | The drawer was slid shut.""",
         """The drawer has been left closed. | The drawer stands shut. | The drawer has been pushed in.""",
     ),
 }
