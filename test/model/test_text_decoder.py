@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -89,6 +92,45 @@ def test_a_row_does_not_depend_on_its_batch():
         alone, single = model.generate(v[row : row + 1])
         assert alone == together[row : row + 1]
         torch.testing.assert_close(single, logprob[row : row + 1], rtol=0, atol=1e-5)
+
+
+def test_candidates_are_the_likeliest_texts_there_are():
+    """A search as wide as there are texts is no search but a list: all texts of up to three tokens, by their probability."""
+    cfg = dataclasses.replace(CFG, vocab_size=5, max_tokens=3)
+    torch.manual_seed(4)
+    model, v = TextDecoder(cfg, DIM).eval(), vectors(2)
+    others = [t for t in range(5) if t != cfg.eos_id]
+    texts = [(*body, cfg.eos_id) for n in range(3) for body in itertools.product(others, repeat=n)]
+    texts += itertools.product(others, repeat=3)  # cut off
+    for row, vector in enumerate(v):
+        totals = {}
+        with torch.inference_mode():
+            for text in texts:
+                logprob = model(vector[None], torch.tensor([[cfg.bos_id, *text]]))[0].log_softmax(-1)
+                totals[text] = float(sum(logprob[i, token] for i, token in enumerate(text)))
+        assert abs(sum(map(math.exp, totals.values())) - 1) < 1e-4, "every way to end"
+        likeliest = sorted(totals, key=totals.get, reverse=True)
+        found = model.candidates(v[row : row + 1], 64)[0]
+        for (ids, mean), text in zip(found, likeliest[:20]):
+            assert ids == [t for t in text if t != cfg.eos_id]
+            assert abs(mean - totals[text] / len(text)) < 1e-4
+
+
+def test_wider_searches_find_likelier_texts_and_all_differ():
+    model, v = decoder(), vectors(6)
+
+    def total(text: tuple[list[int], float]) -> float:
+        return text[1] * min(len(text[0]) + 1, CFG.max_tokens)
+
+    narrow, wide = model.candidates(v, 1), model.candidates(v, 4)
+    for one, four in zip(narrow, wide):
+        assert len(four) == 4 and len({tuple(ids) for ids, _ in four}) == 4
+        assert total(four[0]) >= total(one[0]) - 1e-4
+        assert [total(t) for t in four] == sorted((total(t) for t in four), reverse=True)
+    assert [row[0][0] for row in narrow] == model.generate(v)[0]
+    assert model.candidates(v[2:3], 4)[0][0][0] == wide[2][0][0], "whatever stands beside it"
+    with pytest.raises(ValueError, match="width must be >= 1, got 0"):
+        model.candidates(v, 0)
 
 
 def test_nothing_to_say():

@@ -8,6 +8,7 @@ import pytest
 from vljepa_training.tabletop import language, negatives
 from vljepa_training.tabletop.dataset import FPS, training_stream
 from vljepa_training.tabletop.samples import WINDOW_S
+from vljepa_training.tabletop.scene import HELD_OUT_PAIRS
 from vljepa_training.tabletop.state import OPPOSITE
 
 
@@ -50,6 +51,18 @@ def test_wrong_states_differ_in_one_sentence_or_in_two_things_exchanged_and_wron
         wrong = negatives.wrong_answers(question, rng, 3)
         assert len(set(wrong)) == min(3, len(question.candidates) - 1)
         assert set(wrong) < set(question.candidates) and question.answer not in wrong
+
+
+def test_a_held_out_pair_is_nobody_s_wrong_answer():
+    """Of a colour and a shape that never meet in training a prediction shall learn nothing, not even to keep away from them."""
+    rng, asked = np.random.default_rng(2), 0
+    for stream in map(training_stream, range(40)):
+        for question in language.questions(stream.state_at(3.0), stream.scene):
+            wrong = negatives.wrong_answers(question, rng, 9)
+            for colour, shape in HELD_OUT_PAIRS:
+                assert not [text for text in wrong if f"{colour} {shape}" in text or f"{shape} is {colour}" in text]
+                asked += question.kind == "colour" and question.slots["o"] == shape
+    assert asked > 20
 
 
 def test_opposite_actions_are_each_others_negatives():

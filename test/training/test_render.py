@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("mujoco")
+from vljepa_training.stages.features import choose_clips, ordinary, pictures  # noqa: E402
 from vljepa_training.tabletop import language  # noqa: E402
 from vljepa_training.tabletop.dataset import FPS, STILLS, render, training_stream  # noqa: E402
 from vljepa_training.tabletop.render import OBJECT, Renderer  # noqa: E402
@@ -62,6 +63,20 @@ def test_store_targets_agree_with_the_stream(data):
     assert seen == {o.colour for o in stream.scene.objects}
     assert store.facts(0, 20)[1] == stream.state_at(4.0).lamp_on
     assert augment(store.clip(0, 20), np.random.default_rng(0)).shape == (8, 128, 128, 3)
+
+
+def test_single_pictures_are_clips_that_stand_still_and_show_no_event(data):
+    store = TabletopStore(data, {"train": range(10)})
+    clips, single = choose_clips(store, 32, seed=0), pictures(32)
+    assert single == 4 and ((clips >= 2 * store.length) == (np.arange(32) >= 32 - single)).all()
+    assert (clips[:, : ordinary(32)] < store.length).all()
+    for s, k in enumerate(clips[:, -1]):
+        moment = int(k) - 2 * store.length
+        frames = store.clip(s, int(k))
+        assert frames.shape == (8, 128, 128, 3) and (frames == store.clip(s, moment)[-1]).all()
+        assert store.moment(s, int(k)) == (moment / FPS, None) and store.kind(s, int(k)) == -1
+        asked = store.questions(s, int(k))
+        assert asked and [q.answer for q in asked] == [q.answer for q in store.questions(s, moment)][: len(asked)]
 
 
 def test_stills_are_moments_of_the_stream_that_bears_their_seed(data, tmp_path):

@@ -32,7 +32,7 @@ from .stages.align import Y_ENCODER_MULTIPLIER, AlignTask
 from .stages.features import choose_clips
 from .tabletop.balance import family
 from .tabletop.samples import TabletopStore
-from .train import Run
+from .train import STAGES, Run
 from .trainer import Schedule, train
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ SEED = 0
 class Variant:
     """`stages`: of a recipe. `multiplier`: the Y-Encoder's share of the learning rate, in all stages; 0 freezes it."""
 
-    stages: tuple[str, ...] = ("align", "finetune")
+    stages: tuple[str, ...] = STAGES
     multiplier: float = Y_ENCODER_MULTIPLIER
     scratch: bool = False  # the Y-Encoder begins from random weights and not from the text stage
 
@@ -51,7 +51,7 @@ class Variant:
 VARIANTS = {
     "full": Variant(),
     "without stage 1": Variant(stages=("finetune",)),
-    "without SFT": Variant(stages=("align",)),
+    "without SFT": Variant(stages=("pictures", "align")),
     "Y-Encoder frozen": Variant(multiplier=0.0),
     "Y-Encoder at 1.0": Variant(multiplier=1.0),
     "Y-Encoder from scratch": Variant(multiplier=1.0, scratch=True),
@@ -61,19 +61,21 @@ VARIANTS = {
 def schedules(recipe: Recipe, variant: Variant, steps: int) -> dict[str, Schedule]:
     """One for each of the variant's stages, `steps` in all; ValueError where that leaves a stage without any.
 
-    The recipe in small: two stages share the steps, and warm up, in its proportion. A stage that stands alone is stage 2's
-    schedule (it must end where stage 1 may leave off) with stage 1's warm-up (it begins with random weights).
+    The recipe in small: its stages share the steps, and warm up, in its proportion. The last one is always stage 2's schedule (it
+    must end where stage 1 may leave off), and the first warms up at least as long as stage 1 (it begins with random weights).
     """
-    whole = recipe.align.steps + recipe.finetune.steps
-    first = round(steps * recipe.align.steps / whole)
-    lengths = {"align": first, "finetune": steps - first} if len(variant.stages) == 2 else {variant.stages[0]: steps}
+    shares = {stage: getattr(recipe, stage).steps for stage in variant.stages}
+    whole = sum(getattr(recipe, stage).steps for stage in STAGES)
+    ends = np.rint(np.cumsum(list(shares.values())) / sum(shares.values()) * steps).astype(int)
+    lengths = dict(zip(shares, np.diff(ends, prepend=0).tolist()))
     if min(lengths.values()) < 1:
-        raise ValueError(f"--steps must leave both stages at least one of them, got {steps} in all and {first} for stage 1")
+        raise ValueError(f"--steps must leave every stage at least one of them, got {steps} in all: {lengths}")
     out = {}
     for stage, length in lengths.items():
-        alone = len(lengths) == 1
-        like = recipe.finetune if alone else getattr(recipe, stage)
-        warmup = (recipe.align if alone else like).warmup
+        like = getattr(recipe, stage)
+        warmup = max(like.warmup, recipe.align.warmup) if stage == variant.stages[0] else like.warmup
+        if stage == variant.stages[-1]:
+            like = replace(like, decay=recipe.finetune.decay)
         out[stage] = replace(like, steps=length, warmup=max(1, round(warmup * steps / whole)), eval_every=length)
     return out
 
@@ -158,6 +160,7 @@ class Ablations:
                 *(schedule.batch, getattr(self.recipe, f"{stage}_mixture"), schedule.seed, self.recipe.held),
                 multiplier=variant.multiplier,
                 module=module,
+                still=stage == "pictures",
             )
             best = train(task, schedule, folder / stage)
             module = task.module

@@ -206,6 +206,7 @@ def render(folder: Path, reports: Sequence[Path] = (), logs: Path | None = None)
     if theirs != manifest.sha256:
         raise ValueError(f"the training in {logs} made another checkpoint ({theirs}, not {manifest.sha256})")
     recipe = read(logs / "recipe.json") if logs and (logs / "recipe.json").exists() else {}
+    begin = read(logs / "begin.json")["sha256"] if logs and (logs / "begin.json").exists() else None
     known = read_reports(reports, manifest)
     headlines, by_kind, blocks = tables(known)
     bundled = [name for name, place in checkpoint.bundled().items() if place.resolve() == folder.resolve()]
@@ -217,7 +218,7 @@ def render(folder: Path, reports: Sequence[Path] = (), logs: Path | None = None)
     return environment.get_template(TEMPLATE).render(
         manifest=manifest, config=manifest.config, handle=bundled[0] if bundled else folder.name, bundled=bool(bundled),
         parts=parts(folder, manifest), stages=read_stages(logs) if logs else [],
-        recipe=recipe, first_still=FIRST_STILL, world=dataset,
+        recipe=recipe, begin=begin, first_still=FIRST_STILL, world=dataset,
         colours=list(COLOURS), shapes=SHAPES, events=EVENTS, unseen=HELD_OUT_PAIRS,
         seeds=list(known), headlines=headlines, by_kind=by_kind, blocks=blocks,
         weakest=weakest(known), confusions=confusions(known),

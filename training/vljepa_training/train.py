@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from vljepa_ros.model import VLJEPA, ModelConfig, Predictor, TextDecoder, TextEncoder, Tokenizer, VisionEncoder, train_tokenizer
 
@@ -34,6 +35,7 @@ from .trainer import train
 log = logging.getLogger(__name__)
 
 EXPECTED_RESIDUAL = 0.5  # of a Predictor that is still to be trained
+STAGES = ("pictures", "align", "finetune")  # one and two: of Predictor and Y-Encoder
 FIRST_STILL = 100_000  # seeds of stills; those of streams begin at 0
 
 
@@ -43,45 +45,43 @@ class Run:
     def __init__(self, recipe: Recipe, runs: Path, data: Path, workers: int) -> None:
         self.recipe, self.folder, self.data, self.workers = recipe, runs / recipe.name, data, workers
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))
+        self.begin = VLJEPA.from_pretrained(recipe.begin, device="cpu", engine="torch") if recipe.begin else None
+        self._remember()
+
+    def _remember(self) -> None:
+        """The recipe and what it began with beside what comes of them. ValueError where another checkpoint was begun with."""
+        file, sha256 = self.folder / "begin.json", self.begin and self.begin.sha256
+        before = json.loads(file.read_text())["sha256"] if file.exists() else sha256
+        if before != sha256:
+            raise ValueError(f"{self.folder} began with the checkpoint {before}, not {sha256}; delete it, or take that one")
+        file.write_text(json.dumps({"sha256": sha256}))
+        (self.folder / "recipe.json").write_text(json.dumps(asdict(self.recipe), indent=1))
 
     def all(self, out: Path) -> None:
         r = self.recipe
         torch.manual_seed(0)
-        vision = VisionEncoder(r.model.vision)
-        heads = VisionHeads(vision, r.model.vision.hidden_size)
-        if not (self.folder / "vision" / "best.json").exists():  # else the next stage's weights count, and stills fill 2 GB
-            stills = range(FIRST_STILL, FIRST_STILL + r.stills)
-            render(self.data, stills, self.workers, stills=True)
-            images = StillStore(self.data, stills)
-            self._stage("images", StillTask(heads, r.model, images, r.images.batch, r.images.seed, STILLS * r.held))
-            del images
-        streams = {"train": range(r.streams), "busy": range(r.busy)}
-        for split, seeds in streams.items():
-            render(self.data, seeds, self.workers, split)
-        plain = TabletopStore(self.data, {"train": streams["train"]}, r.model.vision.frames)
-        self._stage("vision", VisionTask(heads, r.model, plain, r.vision.batch, r.vision.seed, r.held))
-        store = TabletopStore(self.data, streams, r.model.vision.frames, held=r.held // 2)
-        self._stage("clutter", VisionTask(heads, r.model, store, r.clutter.batch, r.clutter.seed, r.held))
-        vision.eval().requires_grad_(False)
-
+        store, vision = self._x_encoder()
         tokenizer, config = self.tokenizer()
-        text_encoder = TextEncoder(config.text_encoder, config.dim)
+        text_encoder = self._began("text_encoder", TextEncoder(config.text_encoder, config.dim))
         self._stage("text", TextTask(text_encoder, tokenizer, config.text_encoder, r.text.batch, r.text.seed))
 
-        decoder = TextDecoder(config.text_decoder, config.dim)
+        decoder = self._began("text_decoder", TextDecoder(config.text_decoder, config.dim))
         spoken = (decoder, text_encoder, tokenizer, tokenizer, config)
         self._stage("decode", DecodeTask(*spoken, r.decode.batch, EXPECTED_RESIDUAL, r.decode.seed))
 
         clips = choose_clips(store, r.clips_per_stream, seed=0)
         features = cache_features(vision, config.preprocess, store, clips, self.folder / "features.npy", views=r.views)
-        predictor = Predictor(config.predictor, config.vision.hidden_size, config.dim)
-        parts = (predictor, text_encoder, tokenizer, tokenizer, config, store, clips, features)
-        align = AlignTask(*parts, r.align.batch, r.align_mixture, r.align.seed, r.held)
-        self._stage("align", align)
-        # The criterion goes along: its temperature is trained in stage 1 as everything else.
-        align = AlignTask(*parts, r.finetune.batch, r.finetune_mixture, r.finetune.seed, r.held, module=align.module)
-        self._stage("finetune", align)
+        predictor = self._began("predictor", Predictor(config.predictor, config.vision.hidden_size, config.dim))
+        align = None
+        for name in STAGES:  # the criterion goes along: its temperature is trained as everything else
+            schedule, mixture = getattr(r, name), getattr(r, f"{name}_mixture")
+            align = AlignTask(
+                *(predictor, text_encoder, tokenizer, tokenizer, config, store, clips, features),
+                *(schedule.batch, mixture, schedule.seed, r.held),
+                module=align and align.module,
+                still=name == "pictures",
+            )
+            self._stage(name, align)
 
         residual = self._residual(align, store, clips)
         self._stage("settle", DecodeTask(*spoken, r.settle.batch, residual, r.settle.seed))
@@ -95,6 +95,45 @@ class Run:
         model.save_pretrained(out)
         log.info("checkpoint written to %s", out)
 
+    def _x_encoder(self) -> tuple[TabletopStore, VisionEncoder]:
+        """The rendered streams, and the X-Encoder that was trained on them or begun with, frozen."""
+        r = self.recipe
+        vision = self._began("vision", VisionEncoder(r.model.vision))
+        heads = VisionHeads(vision, r.model.vision.hidden_size)
+        # Once the next stage has begun its weights count, and stills fill 2 GB.
+        if not self.begin and not (self.folder / "vision" / "best.json").exists():
+            stills = range(FIRST_STILL, FIRST_STILL + r.stills)
+            render(self.data, stills, self.workers, stills=True)
+            images = StillStore(self.data, stills)
+            self._stage("images", StillTask(heads, r.model, images, r.images.batch, r.images.seed, STILLS * r.held))
+            del images
+        streams = {"train": range(r.streams), "busy": range(r.busy)}
+        for split, seeds in streams.items():
+            render(self.data, seeds, self.workers, split)
+        store = TabletopStore(self.data, streams, r.model.vision.frames, held=r.held // 2)
+        if not self.begin:
+            plain = TabletopStore(self.data, {"train": streams["train"]}, r.model.vision.frames)
+            self._stage("vision", VisionTask(heads, r.model, plain, r.vision.batch, r.vision.seed, r.held))
+            self._stage("clutter", VisionTask(heads, r.model, store, r.clutter.batch, r.clutter.seed, r.held))
+        return store, vision.eval().requires_grad_(False)
+
+    def _began(self, part: str, module: nn.Module) -> nn.Module:
+        """`module` with the weights of the same part of the checkpoint that training begins with, where there is one.
+
+        A weight of another shape stays as it was drawn, and is named: a Predictor that takes other blocks of visual tokens has
+        another projection of them. ValueError for an X-Encoder that does not fit whole.
+        """
+        if not self.begin:
+            return module
+        theirs, ours = self.begin.modules[part].state_dict(), module.state_dict()
+        fits = {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape}
+        if left := sorted(ours.keys() - fits.keys()):
+            if part == "vision":
+                raise ValueError(f"{self.recipe.begin} has another X-Encoder than the recipe {self.recipe.name}: {left[0]}")
+            log.info("%s begins with random weights in %s", part, ", ".join(left))
+        module.load_state_dict(fits, strict=False)
+        return module
+
     def _stage(self, name: str, task) -> None:
         best = train(task, getattr(self.recipe, name), self.folder / name)
         log.info("%s: %s", name, best)
@@ -102,7 +141,10 @@ class Run:
     def tokenizer(self) -> tuple[Tokenizer, ModelConfig]:
         folder = self.folder / "tokenizer"
         if not (folder / "special.json").exists():  # written last
-            train_tokenizer(corpus(range(min(400, self.recipe.streams))), self.recipe.vocab_size, folder)
+            if self.begin:
+                self.begin.tokenizers["text"].save(folder)
+            else:
+                train_tokenizer(corpus(range(min(400, self.recipe.streams))), self.recipe.vocab_size, folder)
         tokenizer = Tokenizer(folder)
         m = self.recipe.model
         size = tokenizer.vocab_size

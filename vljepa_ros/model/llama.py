@@ -35,6 +35,10 @@ class Cache:
         kv_2BKND[1, ..., self.used :, :] = v_BKND
         return kv_2BKND[0], kv_2BKND[1]
 
+    def reorder(self, rows_B: Tensor) -> None:
+        """Row i goes on from what row `rows_B[i]` (int64) was so far."""
+        self._kv_L2BKND[..., : self.used, :] = self._kv_L2BKND[..., : self.used, :].index_select(2, rows_B)
+
 
 class RMSNorm(nn.Module):
     """x / rms(x) * weight, computed in fp32."""

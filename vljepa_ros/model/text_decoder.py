@@ -38,35 +38,58 @@ class TextDecoder(nn.Module):
         hidden_BNC = self.stack(x_BNC, causal=True)
         return self._logits(hidden_BNC[:, self.cfg.prefix_tokens :])
 
-    @torch.no_grad()
     def generate(self, vectors_BD: Tensor, max_tokens: int | None = None) -> tuple[list[list[int]], Tensor]:
         """Greedy. Returns token ids without BOS and EOS, and mean_logprob_B over the tokens chosen, the EOS among them.
 
         A text that reaches `max_tokens` (the config's by default) ends there without an EOS.
         """
+        best = [texts[0] for texts in self.candidates(vectors_BD, 1, max_tokens)]
+        return [ids for ids, _ in best], torch.tensor([logprob for _, logprob in best], device=vectors_BD.device)
+
+    @torch.no_grad()
+    def candidates(self, vectors_BD: Tensor, width: int, max_tokens: int | None = None) -> list[list[tuple[list[int], float]]]:
+        """Beam search: for every vector `width` different texts (fewer where there are no more), the likeliest as a whole first.
+
+        Each as (ids, mean logprob), as of `generate`. ValueError for a width below 1.
+        """
+        if width < 1:
+            raise ValueError(f"width must be >= 1, got {width}")
         steps = self.cfg.max_tokens if max_tokens is None else max_tokens
-        B, device = vectors_BD.shape[0], vectors_BD.device
+        B, W, V, device = vectors_BD.shape[0], width, self.cfg.vocab_size, vectors_BD.device
         if B == 0 or steps == 0:
-            return [[] for _ in range(B)], torch.zeros(B, device=device)
-        bos_B1 = torch.full((B, 1), self.cfg.bos_id, device=device)
-        x_BNC = torch.cat([self._prefix(vectors_BD), self._embed(bos_B1)], dim=1)
-        cache = Cache(self.cfg, B, x_BNC.shape[1] + steps, device, self._cache_dtype(device))
-        running_B = torch.ones(B, dtype=torch.bool, device=device)
-        logprob_B, length_B = torch.zeros(B, device=device), torch.zeros(B, device=device)
-        tokens = []
+            return [[([], 0.0)] for _ in range(B)]
+        bos_R1 = torch.full((B * W, 1), self.cfg.bos_id, device=device)  # R rows: the W beginnings of every vector's texts
+        x_RNC = torch.cat([self._prefix(vectors_BD.repeat_interleave(W, 0)), self._embed(bos_R1)], dim=1)
+        cache = Cache(self.cfg, B * W, x_RNC.shape[1] + steps, device, self._cache_dtype(device))
+        total_BW = torch.full((B, W), -torch.inf, device=device)
+        total_BW[:, 0] = 0.0  # at first all beginnings are one
+        ids_BWL, length_BW = torch.empty((B, W, 0), dtype=torch.int64, device=device), torch.zeros((B, W), device=device)
+        ended_BW = torch.zeros((B, W), dtype=torch.bool, device=device)
+        stay_V = torch.full((V,), -torch.inf, device=device)  # a text that has ended goes on with more ends, at no cost
+        stay_V[self.cfg.eos_id] = 0.0
         for _ in range(steps):
-            hidden_BNC = self.stack(x_BNC, causal=True, cache=cache)
-            best_B, token_B = self._logits(hidden_BNC[:, -1]).log_softmax(-1).max(-1)
-            logprob_B += best_B * running_B
-            length_B += running_B
-            tokens.append(token_B.masked_fill(~running_B, self.cfg.eos_id))
-            running_B = running_B & (token_B != self.cfg.eos_id)
-            if not running_B.any():
+            logprob_RV = self._logits(self.stack(x_RNC, causal=True, cache=cache)[:, -1]).log_softmax(-1)
+            logprob_BWV = torch.where(ended_BW[..., None], stay_V, logprob_RV.view(B, W, V))
+            total_BW, index_BW = (total_BW[..., None] + logprob_BWV).view(B, W * V).topk(W)
+            from_BW, token_BW = index_BW // V, index_BW % V
+            ended_BW = ended_BW.gather(1, from_BW)
+            length_BW = length_BW.gather(1, from_BW) + ~ended_BW
+            ids_BWL = ids_BWL.gather(1, from_BW[..., None].expand(-1, -1, ids_BWL.shape[2]))
+            ids_BWL = torch.cat([ids_BWL, token_BW[..., None]], dim=2)
+            ended_BW = ended_BW | (token_BW == self.cfg.eos_id)
+            if ended_BW.all():
                 break
-            x_BNC = self._embed(token_B[:, None])
-        rows = torch.stack(tokens, dim=1).tolist()
-        texts = [row[: row.index(self.cfg.eos_id)] if self.cfg.eos_id in row else row for row in rows]
-        return texts, logprob_B / length_B
+            if W > 1:
+                cache.reorder((torch.arange(B, device=device)[:, None] * W + from_BW).flatten())
+            x_RNC = self._embed(token_BW.view(-1, 1))
+        mean_BW = total_BW / length_BW
+        return [
+            [(self._until_end(ids), mean) for ids, mean in zip(*row) if mean > -torch.inf]
+            for row in zip(ids_BWL.tolist(), mean_BW.tolist())
+        ]
+
+    def _until_end(self, ids: list[int]) -> list[int]:
+        return ids[: ids.index(self.cfg.eos_id)] if self.cfg.eos_id in ids else ids
 
     def _prefix(self, vectors_BD: Tensor) -> Tensor:
         # Unit-norm vectors have entries of 1/sqrt(D): unscaled, they drown beside the token embeddings and are ignored.

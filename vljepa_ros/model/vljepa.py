@@ -33,6 +33,9 @@ from .tokenizer import Tokenizer
 from .vision_encoder import VisionEncoder
 
 
+BEAMS = 4  # texts that the Y-Encoder chooses among
+
+
 @dataclass(frozen=True)
 class Decoded:
     """What the Y-Decoder says of one vector."""
@@ -190,8 +193,12 @@ class VLJEPA:
         """(N, D) or (D,) -> one text per vector."""
         return [decoded.text for decoded in self.decode_full(vectors)]
 
-    def decode_full(self, vectors: np.ndarray) -> list[Decoded]:
-        """(N, D) or (D,) -> texts with confidence and familiarity. Brought to norm 1; ValueError for zero, NaN or other D."""
+    def decode_full(self, vectors: np.ndarray, beams: int | None = None) -> list[Decoded]:
+        """(N, D) or (D,) -> texts with confidence and familiarity. Brought to norm 1; ValueError for zero, NaN or other D.
+
+        With the part text_encoder at hand, the Y-Encoder has the last word: of the `beams` (4, where None) likeliest texts, that
+        one is said whose own embedding is nearest to the vector. Without it the one that the Y-Decoder likes best, greedily.
+        """
         decoder = self._part("text_decoder")
         vectors_ND = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
         if vectors_ND.ndim != 2 or vectors_ND.shape[1] != self.dim:
@@ -200,10 +207,18 @@ class VLJEPA:
         if not np.all(np.isfinite(norms_N)) or np.any(norms_N < 1e-6):
             raise ValueError(f"vectors must be finite and not zero, got the norms {norms_N.tolist()}")
         vectors_ND = vectors_ND / norms_N[:, None]
+        checked = "text_encoder" in self.modules
         with self.engine.run():
-            ids, logprobs = decoder.generate(torch.from_numpy(vectors_ND).to(self.engine.device))
-        texts = [self.tokenizers["decoder"].decode(row) for row in ids]
-        return [self._judged(text, logprob) for text, logprob in zip(texts, logprobs.tolist())]
+            found = decoder.candidates(torch.from_numpy(vectors_ND).to(self.engine.device), (beams or BEAMS) if checked else 1)
+        texts = [[(self.tokenizers["decoder"].decode(ids).strip(), logprob) for ids, logprob in row] for row in found]
+        return [self._judged(*(self._nearest(v, row) if checked else row[0])) for v, row in zip(vectors_ND, texts)]
+
+    def _nearest(self, vector_D: np.ndarray, texts: list[tuple[str, float]]) -> tuple[str, float]:
+        """Of (text, logprob), likeliest first, the one that the Y-Encoder puts nearest to the vector; an empty text lies nowhere."""
+        said = [one for one in texts if one[0]]
+        if len(said) < 2:
+            return (said or texts)[0]
+        return said[int((self.encode_text([text for text, _ in said]) @ vector_D).argmax())]
 
     def _judged(self, text: str, logprob: float) -> Decoded:
         """The calibration's view of a mean token logprob; without a calibration the plain probability."""
@@ -213,7 +228,7 @@ class VLJEPA:
             confidence = 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, logit))))
         else:
             confidence = math.exp(min(0.0, logprob))
-        return Decoded(text.strip(), confidence, logprob >= facts.get("familiar_logprob", -math.inf), logprob)
+        return Decoded(text, confidence, logprob >= facts.get("familiar_logprob", -math.inf), logprob)
 
     # inside
 

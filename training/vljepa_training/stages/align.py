@@ -1,7 +1,8 @@
 """Stages 1 and 2: Predictor and Y-Encoder by bidirectional InfoNCE over frozen X-Encoder features (paper sections 2 and 3.2).
 
-Stage 1 describes (captions, labels, states); stage 2, supervised finetuning, answers questions too and replays stage 1. Features
-are cached once per clip; an epoch then costs the Predictor and the Y-Encoder alone.
+Stage 1 describes, single pictures first and then pictures and video (captions, labels, states); stage 2, supervised finetuning,
+answers questions too and replays stage 1. Features are cached once per clip; an epoch then costs the Predictor and the Y-Encoder
+alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..tabletop import language, negatives
 from ..tabletop.balance import AnswerIndex, family
 from ..tabletop.samples import TabletopStore
 from ..tabletop.state import EVENTS
+from .features import pictures
 from .tokens import encode_by_length, query_tokens, text_tokens
 
 Y_ENCODER_MULTIPLIER = 0.05  # paper section 3.8 (b)
@@ -44,7 +46,7 @@ class _Pair:
 
 
 class AlignTask:
-    """`mixture`: how often each kind of query is drawn.
+    """`mixture`: how often each kind of query is drawn. `still`: of single pictures alone.
 
     Batches hold neighbouring clips of few streams: what differs between them is what just happened, so they are each other's
     hard negatives.
@@ -67,6 +69,7 @@ class AlignTask:
         per_stream: int = 4,
         multiplier: float = Y_ENCODER_MULTIPLIER,
         module: AlignModule | None = None,
+        still: bool = False,
     ) -> None:
         self._mixture = {kind: share / sum(mixture.values()) for kind, share in mixture.items()}
         self.module = module or AlignModule(predictor, text_encoder)
@@ -76,13 +79,15 @@ class AlignTask:
         self._train = np.arange(len(clips) - held)
         self._held = np.arange(len(clips) - held, len(clips))
         self._kinds = np.array([[store.kind(s, int(k)) for k in row] for s, row in enumerate(clips)])
-        kinds = self._kinds[self._train]
+        count = clips.shape[1]
+        self._drawn = range(count - pictures(count) if still else 0, count)  # of a stream's clips
+        kinds = np.full_like(self._kinds[self._train], -1) if still else self._kinds[self._train]
         self._by_kind = [np.argwhere(kinds == k) for k in range(len(EVENTS))]
         self._answers = AnswerIndex(
             (q.kind, q.answer_class, (int(s), i, n))
             for s in self._train
-            for i, k in enumerate(clips[s])
-            for n, q in enumerate(store.questions(int(s), int(k)))
+            for i in self._drawn
+            for n, q in enumerate(store.questions(int(s), int(clips[s, i])))
         )
 
     def groups(self) -> list[dict]:
@@ -103,7 +108,7 @@ class AlignTask:
                 clips = [of_kind[int(rng.integers(len(of_kind)))]] if len(of_kind) else []
             elif wanted == "state":
                 s = int(rng.choice(self._train))
-                clips = [(s, i) for i in rng.choice(self._clips.shape[1], self._per_stream, replace=False)]
+                clips = [(s, i) for i in rng.choice(self._drawn, min(self._per_stream, len(self._drawn)), replace=False)]
             elif wanted in self._answers.families:
                 _, _, (s, i, n) = self._answers.draw(rng, wanted)
                 q = self._store.questions(s, int(self._clips[s, i]))[n]

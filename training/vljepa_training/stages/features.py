@@ -15,24 +15,32 @@ from vljepa_ros.model.preprocess import normalise
 from ..tabletop.samples import TabletopStore, augment
 
 
+def pictures(per_stream: int) -> int:
+    """How many of a stream's chosen clips, from the last, are single pictures."""
+    return per_stream // 8
+
+
 def ordinary(per_stream: int) -> int:
-    """How many of a stream's chosen clips, from the first, are clips of video and no pairs of pictures."""
-    return per_stream - per_stream // 10
+    """How many of a stream's chosen clips, from the first, are clips of video and no pictures or pairs of them."""
+    return per_stream - pictures(per_stream) - per_stream // 10
 
 
 def choose_clips(store: TabletopStore, per_stream: int, seed: int) -> np.ndarray:
-    """(streams, per_stream) of k: the end of every event with a random delay, stillness, random moments, pairs of pictures."""
+    """(streams, per_stream) of k: the end of every event with a random delay, stillness, random moments, pairs of pictures,
+    single pictures."""
     rng = np.random.default_rng([seed, 5])
+    single = pictures(per_stream)
     out = np.empty((len(store.streams), per_stream), np.int64)
     for s in range(len(store.streams)):
-        pairs = rng.permutation(store.picture_pairs(s))[: per_stream - ordinary(per_stream)]
+        out[s, per_stream - single :] = np.sort(rng.choice(store.pictures(), single, replace=False))
+        pairs = rng.permutation(store.picture_pairs(s))[: per_stream // 10]
         shown = np.flatnonzero(store.kinds[s] >= 0)
         shown = shown[shown >= store.frames - 1]
         n = min(len(shown), int(per_stream * 0.6))
         some = rng.choice(shown, n, replace=False) if n else np.empty(0, np.int64)
         left = np.setdiff1d(np.arange(store.frames - 1, store.length), some)
-        rest = rng.choice(left, per_stream - n - len(pairs), replace=False)
-        out[s] = np.sort(np.concatenate([some, rest, pairs.astype(np.int64)]))
+        rest = rng.choice(left, per_stream - single - n - len(pairs), replace=False)
+        out[s, : per_stream - single] = np.sort(np.concatenate([some, rest, pairs.astype(np.int64)]))
     return out
 
 

@@ -29,9 +29,13 @@ _MISTAKEN = {
 }
 
 
+# Were they wrong answers of every other cylinder, a prediction would learn to keep away from what it is to be asked for one day.
+_NEVER_NAMED = frozenset(f"The {shape} is {colour}." for colour, shape in HELD_OUT_PAIRS)
+
+
 def wrong_answers(question: language.Question, rng: np.random.Generator, count: int) -> list[str]:
-    """Up to `count` of the other candidates, canonical."""
-    others = [c for c in question.candidates if c != question.answer]
+    """Up to `count` of the other candidates, canonical; none that names a held-out pair."""
+    others = [c for c in question.candidates if c != question.answer and c not in _NEVER_NAMED]
     return [others[i] for i in rng.permutation(len(others))[:count]]
 
 

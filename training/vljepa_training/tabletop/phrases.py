@@ -143,24 +143,30 @@ ACTIONS: dict[str, Phrasings] = {
         """opening the drawer | the drawer is pulled open | pulling the drawer out | the drawer is opening
         | the gripper opens the drawer | the robot pulls the drawer open | the hand pulls the drawer out | the drawer comes out
         | the drawer slides open | sliding the drawer out | the drawer gets opened | the arm drags the drawer open
-        | the gripper draws out the drawer""",
+        | the gripper draws out the drawer | the drawer is slid out | sliding open the drawer | the robot slides the drawer open
+        | the closed drawer is opened""",
         """drawing the drawer open | the drawer is slid out by the arm | the hand drags the drawer out by its handle""",
     ),
     "close_drawer": phrasings(
         """closing the drawer | the drawer is pushed shut | pushing the drawer in | the drawer is closing
         | the gripper closes the drawer | the robot pushes the drawer shut | the hand pushes the drawer in | the drawer goes in
         | the drawer slides shut | sliding the drawer in | the drawer gets closed | the arm shoves the drawer shut
-        | the drawer shuts""",
+        | the drawer shuts | the drawer is slid in | sliding shut the drawer | the robot slides the drawer shut
+        | the open drawer is closed""",
         """shutting the drawer | the drawer is slid in by the arm | the hand shoves the drawer in by its handle""",
     ),
     "switch_on": _switch_label(
         "on",
-        "lighting the lamp | the lamp begins to shine | the lamp lights up",
+        """lighting the lamp | the lamp begins to shine | the lamp lights up | the hand lights the lamp | the lamp gets lit
+        | the lamp is lit by the robot | the arm makes light | the dark lamp begins to shine | light comes from the lamp again
+        | the lamp was dark and now shines""",
         "making the lamp shine | pressing the button to light the lamp",
     ),
     "switch_off": _switch_label(
         "off",
-        "putting the light out | the lamp stops shining | the lamp turns dark",
+        """putting the light out | the lamp stops shining | the lamp turns dark | the hand puts out the lamp
+        | the lamp gets put out | the lamp is put out by the robot | the arm makes it dark | the shining lamp goes dark
+        | no more light comes from the lamp | the lamp was shining and now is dark""",
         "making the lamp go dark | pressing the button to put the lamp out",
     ),
     "stack": phrasings(
@@ -232,24 +238,30 @@ CAPTIONS: dict[str, Phrasings] = {
         """The gripper opens the drawer. | The drawer is pulled open. | The gripper pulls the drawer out.
         | The robot opens the drawer with its arm. | The drawer is opened by the hand. | The hand pulls the drawer open.
         | The arm slides the drawer out. | The drawer slides open. | The robot drags the drawer out by its handle.
-        | The drawer comes out. | Opening the drawer. | The gripper draws out the drawer.""",
+        | The drawer comes out. | Opening the drawer. | The gripper draws out the drawer. | The drawer is slid out.
+        | The gripper slides the drawer open. | The closed drawer is opened.""",
         """The robot draws the drawer open. | The drawer is slid open by the arm. | The hand drags the drawer open.""",
     ),
     "close_drawer": phrasings(
         """The gripper closes the drawer. | The drawer is pushed shut. | The gripper pushes the drawer in.
         | The robot closes the drawer with its arm. | The drawer is closed by the hand. | The hand pushes the drawer shut.
         | The arm slides the drawer in. | The drawer slides shut. | The robot shoves the drawer in by its handle.
-        | The drawer goes in. | Closing the drawer. | The drawer shuts.""",
+        | The drawer goes in. | Closing the drawer. | The drawer shuts. | The drawer is slid in.
+        | The gripper slides the drawer shut. | The open drawer is closed.""",
         """The robot shuts the drawer. | The drawer is slid shut by the arm. | The hand shoves the drawer shut.""",
     ),
     "switch_on": _switch_caption(
         "on",
-        "The lamp lights up. | The lamp begins to shine. | The hand lights the lamp.",
+        """The lamp lights up. | The lamp begins to shine. | The hand lights the lamp. | The lamp is lit by the hand.
+        | The robot lights the lamp. | The arm lights up the lamp. | The dark lamp begins to shine. | The lamp gets lit.
+        | The gripper makes light. | Light comes from the lamp again.""",
         "The robot makes the lamp shine. | The arm makes the lamp light up.",
     ),
     "switch_off": _switch_caption(
         "off",
-        "The lamp turns dark. | The lamp stops shining. | The hand puts the light out.",
+        """The lamp turns dark. | The lamp stops shining. | The hand puts the light out. | The lamp is put out by the hand.
+        | The robot puts the lamp out. | The arm puts out the light. | The shining lamp goes dark. | The lamp gets put out.
+        | The gripper makes it dark. | No more light comes from the lamp.""",
         "The robot makes the lamp go dark. | The arm makes the lamp stop shining.",
     ),
     "stack": phrasings(

@@ -22,7 +22,8 @@ LAMP = {
         | One can see the lamp shine. | The lamp is burning. | The lamp sends out light. | Light is given by the lamp.
         | Somebody has lit the lamp. | The lamp was lit. | The lamp is sending out light. | The lamp is shedding light.
         | The lamp is throwing light on the table. | The light is burning. | The light shines. | The lamp does shed light.
-        | The lamp does not stay dark.""",
+        | The lamp does not stay dark. | The light was lit. | The lamp has not been put out. | Somebody has lit the light.
+        | The lamp, once dark, is shining.""",
         """The lamp has been turned on. | The lamp is giving light. | The light has been lit.""",
     ),
     False: phrasings(
@@ -35,7 +36,8 @@ LAMP = {
         | The lamp sends out no light. | No light is given by the lamp. | Somebody has put out the lamp.
         | The lamp was put out. | The lamp is not sending out light. | The lamp is not shedding light.
         | The lamp is not throwing light on the table. | The light is not burning. | The light does not shine.
-        | The lamp does not shed light. | The lamp stays dark.""",
+        | The lamp does not shed light. | The lamp stays dark. | The light was put out. | The lamp has not been lit.
+        | Somebody has put out the light. | The lamp, once shining, is dark.""",
         """The lamp has been turned off. | The lamp is not giving light. | The light has been put out.""",
     ),
 }

@@ -1,7 +1,8 @@
 """Clips of rendered training streams, with everything the simulator knows about them.
 
 A clip is (stream, k): the frames up to index k at the clip period. From k = `length` on it is a pair of pictures, before and
-after one event, each for half of the clip. Augmentation is the sensor's: gain, colour cast, noise, a pixel of shake.
+after one event, each for half of the clip; from 2 `length` on a single picture, that of index k - 2 `length`, for all of it.
+Augmentation is the sensor's: gain, colour cast, noise, a pixel of shake.
 Knows nothing of losses or the network.
 """
 
@@ -59,8 +60,14 @@ class TabletopStore:
         """The k of all pairs of pictures."""
         return range(self.length, self.length + len(self._pairs[stream]))
 
+    def pictures(self) -> range:
+        """The k of all single pictures of a stream."""
+        return range(2 * self.length, 3 * self.length)
+
     def clip(self, stream: int, k: int) -> np.ndarray:
         """uint8 (frames, S, S, 3); positions before the stream's start repeat its first frame."""
+        if k >= 2 * self.length:
+            return np.repeat(self._pixels[stream][[k - 2 * self.length]], self.frames, 0)
         if k >= self.length:
             before, after, _ = self._pairs[stream][k - self.length]
             return np.repeat(self._pixels[stream][[before, after]], self.frames // 2, 0)
@@ -68,7 +75,9 @@ class TabletopStore:
         return np.asarray(self._pixels[stream][index])
 
     def moment(self, stream: int, k: int) -> tuple[float, Event | None]:
-        """(time at which the clip ends, the event that it shows)."""
+        """(time at which the clip ends, the event that it shows: none, where it is a single picture)."""
+        if k >= 2 * self.length:
+            return (k - 2 * self.length) / FPS, None
         if k >= self.length:
             _, after, event = self._pairs[stream][k - self.length]
             return after / FPS, event
@@ -76,8 +85,10 @@ class TabletopStore:
 
     def kind(self, stream: int, k: int) -> int:
         """Index among EVENTS of what the clip shows, or -1."""
-        event = self.moment(stream, k)[1] if k >= self.length else None
-        return EVENTS.index(event.kind) if event else int(self.kinds[stream, k])
+        if k < self.length:
+            return int(self.kinds[stream, k])
+        event = self.moment(stream, k)[1]
+        return EVENTS.index(event.kind) if event else -1
 
     def token_targets(self, stream: int, k: int) -> np.ndarray:
         """float32 (frames/2, h, w, TOKEN_CHANNELS), of the second frame of every tubelet."""
