@@ -111,24 +111,21 @@ def test_candidates_are_the_likeliest_texts_there_are():
         assert abs(sum(map(math.exp, totals.values())) - 1) < 1e-4, "every way to end"
         likeliest = sorted(totals, key=totals.get, reverse=True)
         found = model.candidates(v[row : row + 1], 64)[0]
-        for (ids, mean), text in zip(found, likeliest[:20]):
-            assert ids == [t for t in text if t != cfg.eos_id]
-            assert abs(mean - totals[text] / len(text)) < 1e-4
+        for one, text in zip(found, likeliest[:20]):
+            assert one.ids == [t for t in text if t != cfg.eos_id]
+            assert abs(one.logprob - totals[text]) < 1e-4 and abs(one.mean_logprob - totals[text] / len(text)) < 1e-4
 
 
 def test_wider_searches_find_likelier_texts_and_all_differ():
     model, v = decoder(), vectors(6)
 
-    def total(text: tuple[list[int], float]) -> float:
-        return text[1] * min(len(text[0]) + 1, CFG.max_tokens)
-
     narrow, wide = model.candidates(v, 1), model.candidates(v, 4)
     for one, four in zip(narrow, wide):
-        assert len(four) == 4 and len({tuple(ids) for ids, _ in four}) == 4
-        assert total(four[0]) >= total(one[0]) - 1e-4
-        assert [total(t) for t in four] == sorted((total(t) for t in four), reverse=True)
-    assert [row[0][0] for row in narrow] == model.generate(v)[0]
-    assert model.candidates(v[2:3], 4)[0][0][0] == wide[2][0][0], "whatever stands beside it"
+        assert len(four) == 4 and len({tuple(t.ids) for t in four}) == 4
+        assert four[0].logprob >= one[0].logprob - 1e-4
+        assert [t.logprob for t in four] == sorted((t.logprob for t in four), reverse=True)
+    assert [row[0].ids for row in narrow] == model.generate(v)[0]
+    assert model.candidates(v[2:3], 4)[0][0].ids == wide[2][0].ids, "whatever stands beside it"
     with pytest.raises(ValueError, match="width must be >= 1, got 0"):
         model.candidates(v, 0)
 

@@ -12,6 +12,7 @@ import torch
 
 from vljepa_ros.model import VLJEPA
 from vljepa_ros.model.random_checkpoint import make_tiny
+from vljepa_ros.model.text_decoder import Candidate
 
 QUERIES = ["", "Is the lamp on?", "What is the state of the scene? And of the drawer?", "?"]
 
@@ -105,6 +106,32 @@ def test_decoding(model):
     assert model.decode(3.0 * vectors) == [d.text for d in full]  # means of embeddings are shorter than 1
     for decoded in full:
         assert decoded.familiar and decoded.confidence == pytest.approx(math.exp(decoded.logprob))
+
+
+def test_the_y_encoder_has_the_last_word(model, tiny_checkpoint, monkeypatch):
+    tokenizer, asked = model.tokenizers["decoder"], []
+
+    def said(*texts: tuple[str, float]):
+        def candidates(vectors_BD, width):
+            asked.append(width)
+            ids = [(tokenizer.encode([text], 32)[0][0].tolist() if text else [], logprob) for text, logprob in texts]
+            return [[Candidate(row, logprob, logprob / 4) for row, logprob in ids]] * len(vectors_BD)
+
+        return candidates
+
+    vector = model.encode_text(["the lamp is on"])
+    several = said(("", -0.1), ("a drawer", -1.0), ("the lamp is on", -4.0))
+    monkeypatch.setattr(model.modules["text_decoder"], "candidates", several)
+    assert model.decode_full(vector)[0].text == "the lamp is on" and model.decode_full(vector)[0].logprob == -1.0
+    far = ("the lamp is on", -400.0)  # a text that the decoder would never say is not said because it lies near
+    monkeypatch.setattr(model.modules["text_decoder"], "candidates", said(("a drawer", -1.0), far))
+    assert model.decode(vector) == ["a drawer"]
+    monkeypatch.setattr(model.modules["text_decoder"], "candidates", said(("", -0.1)))
+    assert model.decode_full(vector, beams=7)[0].text == "" and asked[-1] == 7 and asked[0] > 1
+
+    alone = VLJEPA.from_pretrained(tiny_checkpoint, device="cpu", engine="torch", parts=["text_decoder"])
+    monkeypatch.setattr(alone.modules["text_decoder"], "candidates", said(("a drawer", -1.0), ("the lamp is on", -4.0)))
+    assert alone.decode(vector) == ["a drawer"] and asked[-1] == 1, "nobody to ask: the likeliest"
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(16), np.full(16, np.nan), np.ones(15), np.ones((2, 2, 16))])

@@ -27,7 +27,6 @@ from .stages.decode import DecodeTask
 from .stages.features import cache_features, choose_clips, ordinary
 from .stages.text import TextTask, corpus
 from .stages.vision import StillTask, VisionHeads, VisionTask
-from .tabletop import language
 from .tabletop.dataset import STILLS, render
 from .tabletop.samples import StillStore, TabletopStore
 from .trainer import train
@@ -51,10 +50,10 @@ class Run:
     def _remember(self) -> None:
         """The recipe and what it began with beside what comes of them. ValueError where another checkpoint was begun with."""
         file, sha256 = self.folder / "begin.json", self.begin and self.begin.sha256
-        before = json.loads(file.read_text())["sha256"] if file.exists() else sha256
-        if before != sha256:
+        if not file.exists():
+            file.write_text(json.dumps({"sha256": sha256}))
+        elif (before := json.loads(file.read_text())["sha256"]) != sha256:
             raise ValueError(f"{self.folder} began with the checkpoint {before}, not {sha256}; delete it, or take that one")
-        file.write_text(json.dumps({"sha256": sha256}))
         (self.folder / "recipe.json").write_text(json.dumps(asdict(self.recipe), indent=1))
 
     def all(self, out: Path) -> None:
@@ -83,14 +82,15 @@ class Run:
             )
             self._stage(name, align)
 
-        residual = self._residual(align, store, clips)
-        self._stage("settle", DecodeTask(*spoken, r.settle.batch, residual, r.settle.seed))
+        residuals = self._residuals(align, store, clips)
+        self._stage("settle", DecodeTask(*spoken, r.settle.batch, residuals, r.settle.seed))
 
         model = VLJEPA(
             config, vision, predictor, text_encoder, decoder, {"query": tokenizer, "text": tokenizer, "decoder": tokenizer}
         )
         model.modules["familiarity"], limit = fit_familiarity(features, r.held)
         facts = calibrate(model, align, store, clips, r.held) | limit
+        residual = float(np.linalg.norm(residuals, axis=1).mean())
         model.config = replace(config, calibration={**facts, "residual": residual})
         model.save_pretrained(out)
         log.info("checkpoint written to %s", out)
@@ -156,20 +156,23 @@ class Run:
         )
         return tokenizer, config
 
-    def _residual(self, align: AlignTask, store: TabletopStore, clips: np.ndarray) -> float:
-        """Mean length of predicted minus true state embedding on held-out streams: the noise that the decoder must bear."""
-        held = range(len(clips) - self.recipe.held, len(clips))
-        chosen = [(s, i) for s in held for i in range(0, ordinary(clips.shape[1]), 3)]
-        moments = [(store.streams[s], store.moment(s, int(clips[s, i]))[0]) for s, i in chosen]
-        texts = [language.state_text(stream.state_at(t), stream.scene) for stream, t in moments]
-        with torch.no_grad():
-            predicted = torch.cat(
-                [
-                    align.predict(chosen[a : a + 64], [language.STATE_PROMPT] * len(chosen[a : a + 64]))
-                    for a in range(0, len(chosen), 64)
-                ]
-            )
-            return float((predicted - align.encode(texts)).norm(dim=-1).mean())
+    @torch.no_grad()
+    def _residuals(self, align: AlignTask, store: TabletopStore, clips: np.ndarray) -> np.ndarray:
+        """(n, D): predicted minus true embeddings of what held-out clips show, states, captions and answers in turn: the noise
+        that the decoder must bear."""
+        rng, asked = np.random.default_rng(4), []
+        for s in range(len(clips) - self.recipe.held, len(clips)):
+            for i in range(ordinary(clips.shape[1])):
+                kinds = ("state", "caption", None)
+                pairs = store.pairs(s, int(clips[s, i]), rng, only=kinds[i % 3])
+                if pairs:
+                    _, query, _, canonical = pairs[int(rng.integers(len(pairs)))]
+                    asked.append(((s, i), query, canonical))
+        rows = []
+        for start in range(0, len(asked), 64):
+            where, queries, texts = zip(*asked[start : start + 64])
+            rows.append(align.predict(list(where), list(queries)) - align.encode(list(texts)))
+        return torch.cat(rows).numpy()
 
 
 def main(argv: list[str] | None = None) -> None:

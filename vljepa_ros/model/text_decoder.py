@@ -8,12 +8,22 @@ Shapes: B texts, L tokens, P prefix tokens, C hidden size, D shared dimension, V
 """
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from .config import TextDecoderConfig
 from .initialise import init_linears
 from .llama import Cache, LlamaStack
+
+
+class Candidate(NamedTuple):
+    """One text that a vector may stand for."""
+
+    ids: list[int]  # without BOS and EOS
+    logprob: float  # of the whole text, its end included
+    mean_logprob: float  # per token of it
 
 
 class TextDecoder(nn.Module):
@@ -44,20 +54,20 @@ class TextDecoder(nn.Module):
         A text that reaches `max_tokens` (the config's by default) ends there without an EOS.
         """
         best = [texts[0] for texts in self.candidates(vectors_BD, 1, max_tokens)]
-        return [ids for ids, _ in best], torch.tensor([logprob for _, logprob in best], device=vectors_BD.device)
+        return [one.ids for one in best], torch.tensor([one.mean_logprob for one in best], device=vectors_BD.device)
 
     @torch.no_grad()
-    def candidates(self, vectors_BD: Tensor, width: int, max_tokens: int | None = None) -> list[list[tuple[list[int], float]]]:
-        """Beam search: for every vector `width` different texts (fewer where there are no more), the likeliest as a whole first.
+    def candidates(self, vectors_BD: Tensor, width: int, max_tokens: int | None = None) -> list[list[Candidate]]:
+        """Beam search: for every vector `width` different texts (fewer where there are no more), the likeliest first.
 
-        Each as (ids, mean logprob), as of `generate`. ValueError for a width below 1.
+        ValueError for a width below 1.
         """
         if width < 1:
             raise ValueError(f"width must be >= 1, got {width}")
         steps = self.cfg.max_tokens if max_tokens is None else max_tokens
         B, W, V, device = vectors_BD.shape[0], width, self.cfg.vocab_size, vectors_BD.device
         if B == 0 or steps == 0:
-            return [[([], 0.0)] for _ in range(B)]
+            return [[Candidate([], 0.0, 0.0)] for _ in range(B)]
         bos_R1 = torch.full((B * W, 1), self.cfg.bos_id, device=device)  # R rows: the W beginnings of every vector's texts
         x_RNC = torch.cat([self._prefix(vectors_BD.repeat_interleave(W, 0)), self._embed(bos_R1)], dim=1)
         cache = Cache(self.cfg, B * W, x_RNC.shape[1] + steps, device, self._cache_dtype(device))
@@ -82,11 +92,8 @@ class TextDecoder(nn.Module):
             if W > 1:
                 cache.reorder((torch.arange(B, device=device)[:, None] * W + from_BW).flatten())
             x_RNC = self._embed(token_BW.view(-1, 1))
-        mean_BW = total_BW / length_BW
-        return [
-            [(self._until_end(ids), mean) for ids, mean in zip(*row) if mean > -torch.inf]
-            for row in zip(ids_BWL.tolist(), mean_BW.tolist())
-        ]
+        table = zip(ids_BWL.tolist(), total_BW.tolist(), (total_BW / length_BW).tolist())
+        return [[Candidate(self._until_end(ids), t, mean) for ids, t, mean in zip(*row) if t > -torch.inf] for row in table]
 
     def _until_end(self, ids: list[int]) -> list[int]:
         return ids[: ids.index(self.cfg.eos_id)] if self.cfg.eos_id in ids else ids

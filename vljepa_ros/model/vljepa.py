@@ -27,13 +27,13 @@ from .engine import TorchEngine, make_engine
 from .familiarity import Familiarity
 from .predictor import Predictor
 from .preprocess import normalise, resize_frame
-from .text_decoder import TextDecoder
+from .text_decoder import Candidate, TextDecoder
 from .text_encoder import TextEncoder
 from .tokenizer import Tokenizer
 from .vision_encoder import VisionEncoder
 
-
 BEAMS = 4  # texts that the Y-Encoder chooses among
+LOGPROB_SHARE = 0.01  # what a text's log-probability counts beside the cosine of its embedding
 
 
 @dataclass(frozen=True)
@@ -210,15 +210,23 @@ class VLJEPA:
         checked = "text_encoder" in self.modules
         with self.engine.run():
             found = decoder.candidates(torch.from_numpy(vectors_ND).to(self.engine.device), (beams or BEAMS) if checked else 1)
-        texts = [[(self.tokenizers["decoder"].decode(ids).strip(), logprob) for ids, logprob in row] for row in found]
-        return [self._judged(*(self._nearest(v, row) if checked else row[0])) for v, row in zip(vectors_ND, texts)]
+        chosen = [self._nearest(*pair) if checked else pair[1][0] for pair in zip(vectors_ND, found)]
+        return [self._judged(self._said(one), one.mean_logprob) for one in chosen]
 
-    def _nearest(self, vector_D: np.ndarray, texts: list[tuple[str, float]]) -> tuple[str, float]:
-        """Of (text, logprob), likeliest first, the one that the Y-Encoder puts nearest to the vector; an empty text lies nowhere."""
-        said = [one for one in texts if one[0]]
-        if len(said) < 2:
-            return (said or texts)[0]
-        return said[int((self.encode_text([text for text, _ in said]) @ vector_D).argmax())]
+    def _said(self, candidate: Candidate) -> str:
+        return self.tokenizers["decoder"].decode(candidate.ids).strip()
+
+    def _nearest(self, vector_D: np.ndarray, candidates: list[Candidate]) -> Candidate:
+        """The one that the Y-Encoder puts nearest to the vector; empty texts lie nowhere.
+
+        Nearness alone would let broken sentences through, whose embeddings mean nothing.
+        """
+        texts = {text: one for one in candidates[::-1] if (text := self._said(one))}  # of equal ones the likelier
+        if len(texts) < 2:
+            return next(iter(texts.values()), candidates[0])
+        scores_N = self.encode_text(list(texts)) @ vector_D
+        scores_N += LOGPROB_SHARE * np.array([one.logprob for one in texts.values()], np.float32)
+        return list(texts.values())[int(scores_N.argmax())]
 
     def _judged(self, text: str, logprob: float) -> Decoded:
         """The calibration's view of a mean token logprob; without a calibration the plain probability."""

@@ -1,6 +1,6 @@
 """Y-Decoder: from an embedding back to its text, trained on text alone (it plays no part in the main training, paper section 2).
 
-It will have to read predicted embeddings, which miss the text's by a residual; noise of the residual's size on the text's own
+It will have to read predicted embeddings, which miss the text's by a residual; noise like the residuals on the text's own
 embedding teaches it to.
 """
 
@@ -20,7 +20,11 @@ PER_WORLD = 4  # moments of a world in a batch: which of its things is which mus
 
 
 class DecodeTask:
-    """`noise`: mean length of predicted minus true embedding, both of norm 1. The Y-Encoder is frozen and given, not trained."""
+    """`residuals`: predicted minus true embeddings (n, D), both of norm 1, of clips that the Predictor was not trained on; where
+    there is no Predictor yet, the length that they are expected to have. The Y-Encoder is frozen and given, not trained.
+
+    Half of the noise is residuals as they are (they lie where texts differ, and are no ball), half is random in all directions.
+    """
 
     def __init__(
         self,
@@ -30,13 +34,15 @@ class DecodeTask:
         decoder_tokenizer,
         config,
         batch: int,
-        noise: float,
+        residuals: float | np.ndarray,
         seed: int = 0,
     ) -> None:
         self.module = decoder
         self._encoder = text_encoder.eval()
         self._text_tokenizer, self._tokenizer, self._config = text_tokenizer, decoder_tokenizer, config
-        self._batch, self._noise, self._seed = batch, noise, seed
+        self._batch, self._seed = batch, seed
+        self._residuals = None if isinstance(residuals, float) else residuals
+        self._length = residuals if isinstance(residuals, float) else float(np.linalg.norm(residuals, axis=1).mean())
 
     def groups(self) -> list[dict]:
         hidden = [p for layer in self.module.stack.blocks for p in layer.parameters() if p.ndim == 2]
@@ -66,9 +72,14 @@ class DecodeTask:
     def _collate(self, texts: list[tuple[str, str]], rng: np.random.Generator) -> dict[str, Tensor]:
         ids, mask = text_tokens(self._text_tokenizer, [heard for heard, _ in texts], self._config.text_encoder)
         out, out_mask = spoken_tokens(self._tokenizer, [said for _, said in texts], self._config.text_decoder)
-        scale = rng.uniform(0, 1.5, (len(texts), 1)) * self._noise
-        noise = rng.standard_normal((len(texts), self._config.dim)) / self._config.dim**0.5 * scale
+        noise = self._noise(len(texts), rng) * rng.uniform(0, 1.5, (len(texts), 1))
         return {"ids": ids, "mask": mask, "out": out, "out_mask": out_mask, "noise": torch.from_numpy(noise.astype(np.float32))}
+
+    def _noise(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        noise = rng.standard_normal((count, self._config.dim)) / self._config.dim**0.5 * self._length
+        if self._residuals is not None:
+            noise[::2] = self._residuals[rng.integers(len(self._residuals), size=len(noise[::2]))]
+        return noise
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         with torch.no_grad():
@@ -86,7 +97,7 @@ class DecodeTask:
         texts = [said for _, said in self._texts(HELD_TEXT_SEEDS, 120, rng)]
         ids, mask = text_tokens(self._text_tokenizer, texts, self._config.text_encoder)
         vectors = F.normalize(self._encoder(ids, mask).float(), dim=-1)
-        noise = torch.from_numpy(rng.standard_normal(vectors.shape).astype(np.float32)) / self._config.dim**0.5 * self._noise
+        noise = torch.from_numpy(self._noise(len(texts), rng).astype(np.float32))
         figures = {}
         for name, v in (("exact", vectors), ("exact_noisy", F.normalize(vectors + noise, dim=-1))):
             out, _ = self.module.generate(v)

@@ -74,13 +74,14 @@ class TextTask:
             asked = language.event_questions(stream.state_at(event.start), stream.state_at(event.end), scene)
             q = asked[int(rng.integers(len(asked)))]
             told(q.answer, q.say, rng.integers(1 << 30, size=2))
-        for fact in (LAMP, DRAWER):  # alone they are short: a word of them decides
+        for fact in (LAMP, LAMP, DRAWER, DRAWER):  # alone they are short: a word of them decides
             seeds = rng.integers(1 << 30, size=2)
             for words, order in zip(fact.values(), (seeds, seeds[::-1])):
                 told(words.train[0], words.pick, order)
-        kind, seeds = EVENTS[int(rng.integers(len(EVENTS)))], rng.integers(1 << 30, size=2)
-        for k, order in zip((kind, *([OPPOSITE[kind]] if kind in OPPOSITE else [])), (seeds, seeds[::-1])):
-            told(language.action_label(k), partial(language.action_label, k), order)
+        for kind in rng.choice(EVENTS, 2, replace=False):
+            seeds = rng.integers(1 << 30, size=2)
+            for k, order in zip((kind, *([OPPOSITE[kind]] if kind in OPPOSITE else [])), (seeds, seeds[::-1])):
+                told(language.action_label(k), partial(language.action_label, k), order)
         return out
 
     def _answers(self, asked: list[language.Question], moved, scene, rng: np.random.Generator, told: Callable) -> None:
