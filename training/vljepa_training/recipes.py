@@ -108,7 +108,7 @@ def tabletop_onward() -> Recipe:
         text=replace(full.text, steps=2000, lr=7e-4, eval_every=200),
         decode=replace(full.decode, steps=400, lr=1.5e-3, eval_every=200),
         align=replace(full.align, steps=150),
-        finetune=replace(full.finetune, steps=2400, eval_every=400),
+        finetune=replace(full.finetune, steps=1800, eval_every=300),
         settle=replace(full.settle, steps=500),
     )
 

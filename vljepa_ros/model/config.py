@@ -144,12 +144,15 @@ class PredictorConfig(_Config):
     merge: int = 1  # 2 = each 2x2 of neighbouring visual tokens becomes one (concatenated, nothing is lost)
     merge_time: int = 1  # 4 = four neighbours in time at one place become one token (concatenated too)
     visual_grid: int = 0  # visual tokens along one side of a frame; read only where tokens are merged
+    visual_positions: int = 0  # visual tokens, after merging, each with a learned position; 0: none has, as published
     query_bos: bool = False  # queries begin with the tokenizer's BOS token
 
     def __post_init__(self) -> None:
         _positive(self, "hidden_size", "layers", "heads", "kv_heads", "head_dim", "intermediate_size", "vocab_size")
         _positive(self, "merge", "merge_time")
         _heads(self)
+        if self.visual_positions < 0:
+            raise ValueError(f"PredictorConfig.visual_positions must be >= 0, got {self.visual_positions}")
         if self.merges > 1 and (self.visual_grid <= 0 or self.visual_grid % self.merge):
             raise ValueError(
                 f"PredictorConfig.visual_grid must be a positive multiple of merge={self.merge}, got {self.visual_grid}"
@@ -235,6 +238,11 @@ class ModelConfig(_Config):
             raise ValueError(
                 f"ModelConfig.preprocess.image_size must equal vision.image_size, "
                 f"got {self.preprocess.image_size} and {self.vision.image_size}"
+            )
+        if self.predictor.visual_positions not in (0, self.vision.tokens // self.predictor.merges):
+            raise ValueError(
+                f"ModelConfig.predictor.visual_positions must be 0 or {self.vision.tokens // self.predictor.merges}, one for each "
+                f"visual token after merging, got {self.predictor.visual_positions}"
             )
         if self.predictor.merges > 1 and self.predictor.visual_grid != self.vision.grid:
             raise ValueError(

@@ -24,6 +24,8 @@ class Predictor(nn.Module):
         super().__init__()
         self.cfg = cfg
         self.vis_proj = nn.Linear(vision_dim * cfg.merges, cfg.hidden_size)
+        if cfg.visual_positions:
+            self.positions = nn.Parameter(torch.zeros(cfg.visual_positions, cfg.hidden_size))
         self.embed_tokens = nn.Embedding(cfg.vocab_size, cfg.hidden_size)
         self.embed_tokens.requires_grad_(False)
         self.query_proj = nn.Linear(cfg.hidden_size, cfg.hidden_size)
@@ -40,7 +42,7 @@ class Predictor(nn.Module):
         one prompt for B clips. Padding changes nothing: it is hidden from attention and pool. Raises ValueError for batches that
         do not fit.
         """
-        visual_BNC = self.vis_proj(self._merge(visual_BND))
+        visual_BNC = self._project(visual_BND)
         B, L = max(visual_BND.shape[0], query_ids_BL.shape[0]), query_ids_BL.shape[1]
         if visual_BND.shape[0] not in (1, B) or query_ids_BL.shape[0] not in (1, B):
             raise ValueError(f"{visual_BND.shape[0]} clips do not fit {query_ids_BL.shape[0]} queries; one of them must be 1")
@@ -58,6 +60,15 @@ class Predictor(nn.Module):
             weight_BN1 = visible_BN.unsqueeze(-1).to(hidden_BNC.dtype)
             pooled_BC = (hidden_BNC * weight_BN1).sum(1) / weight_BN1.sum(1)
         return self.out_proj(pooled_BC).float()
+
+    def _project(self, visual_BND: Tensor) -> Tensor:
+        """Merged, projected, and told where they are."""
+        visual_BNC = self.vis_proj(self._merge(visual_BND))
+        if not self.cfg.visual_positions:
+            return visual_BNC
+        if visual_BNC.shape[1] != self.cfg.visual_positions:
+            raise ValueError(f"{visual_BNC.shape[1]} visual tokens, {self.cfg.visual_positions} positions; one each is needed")
+        return visual_BNC + self.positions
 
     def _merge(self, visual_BND: Tensor) -> Tensor:
         """Each block of merge_time x merge x merge neighbouring tokens becomes one token, their vectors one after the other."""

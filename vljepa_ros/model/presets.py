@@ -55,7 +55,7 @@ def tabletop(vocab_size: int = 2048) -> ModelConfig:
         clip_period_s=0.2,
         preprocess=PreprocessConfig(image_size=128),
         vision=VisionConfig(image_size=128, patch_size=16, tubelet_size=2, frames=8, hidden_size=192, layers=6, heads=3),
-        predictor=PredictorConfig(**llama, max_query_tokens=32, merge=1, merge_time=4, visual_grid=8),
+        predictor=PredictorConfig(**llama, max_query_tokens=32, merge=1, merge_time=4, visual_grid=8, visual_positions=64),
         text_encoder=TextEncoderConfig(hub=_bert(vocab_size, 256, 4, 4, 1024, 96), max_tokens=96),
         text_decoder=TextDecoderConfig(**llama, prefix_tokens=4, max_tokens=96),
         prompts={"state": STATE_PROMPT},
