@@ -33,7 +33,7 @@ from .tokenizer import Tokenizer
 from .vision_encoder import VisionEncoder
 
 BEAMS = 4  # texts that the Y-Encoder chooses among
-LOGPROB_SHARE = 0.01  # what a text's log-probability counts beside the cosine of its embedding
+LOGPROB_SHARE = 0.02  # what a text's log-probability counts beside the cosine of its embedding
 
 
 @dataclass(frozen=True)
