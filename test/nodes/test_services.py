@@ -1,8 +1,12 @@
 """Predict, EncodeText, DecodeText: what they answer, what they refuse; that nobody is left waiting and the stream goes on."""
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 from array import array
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -247,7 +251,7 @@ def test_texts_are_placed_where_the_model_places_them(bench: Any, callers: Calle
 @pytest.mark.parametrize(
     "texts, words",
     [
-        ([], ("1 to 256", "got 0")), (["a"] * 257, ("1 to 256", "got 257")), (["a", ""], ("texts[1]", "empty")),
+        ([], ("1 to 64", "got 0")), (["a"] * 65, ("1 to 64", "got 65")), (["a", ""], ("texts[1]", "empty")),
         (["a", "x" * 33], ("texts[1]", "33 tokens", "reads 32")), (["x" * 5000], ("texts[0]", "5000 characters")),
     ],
 )
@@ -319,3 +323,42 @@ def test_the_dot_product_of_both_services_is_the_models(
     scores = np.reshape(texts.vectors, (3, texts.dim)) @ np.array(answer.embedding.vector)
     clip = np.stack(images[-7::2])
     np.testing.assert_allclose(scores, model.encode_text(candidates) @ model.embed(clip, QUESTION), atol=1e-5)
+
+
+# between processes
+
+HELD = """
+import threading
+from vljepa_ros.nodes.lifecycle import run
+from vljepa_ros.nodes.decoder_node import DecoderNode
+
+class Held(DecoderNode):
+    def _encode_text(self, request):
+        print("asked", flush=True)
+        threading.Event().wait(5)
+
+run(Held)
+"""
+
+
+def test_a_process_that_ends_answers_whoever_waits(bench: Any, callers: Callers, tmp_path: Path, wait_until: Any) -> None:
+    """By then the context is gone and nobody spins; the refusals go out all the same."""
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        command = [sys.executable, "-c", HELD, "--ros-args", "-p", f"checkpoint:={bench.checkpoint}"]
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        bench.until(lambda: bench.status("decoder_node: node"), "the node", 150.0)
+        bench.until_said("decoder_node: node", "active", level=b"\x00")
+        futures = [callers.ask(EncodeText, "decoder_node/encode_text", texts=["a"]) for _ in range(3)]
+        bench.until(lambda: "asked" in log.read_text(), "the first request's being worked at")
+        bench.until(lambda: bench.values("decoder_node: services").get("waiting") == "3", "all three of them")
+        process.send_signal(signal.SIGINT)
+        for future in futures:
+            answer = callers.answer(future)
+            assert not answer.success and "/decoder_node ends; start it again" in answer.message
+        wait_until(lambda: process.poll() is not None, timeout=60, what="its end")
+        assert process.returncode == 0 and "Traceback" not in log.read_text(), log.read_text()
+    finally:
+        process.kill()
+        process.wait(10)

@@ -21,7 +21,7 @@ RESULTS = QoSProfile(depth=50)
 LATCHED = QoSProfile(depth=10, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 NS = 1_000_000_000
 NORM_TOLERANCE = 1e-2
-TEXTS_PER_REQUEST = 256
+TEXTS_PER_REQUEST = 64  # what the decoder takes at once
 CACHED_TEXTS = 10_000  # a kilobyte each at 256 numbers; beyond, the cache begins anew
 KEPT_TRANSITIONS = 64
 STALE_S = 2.0  # an older embedding says nothing of now: the stream stands still

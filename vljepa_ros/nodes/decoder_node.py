@@ -30,9 +30,9 @@ from vljepa_ros.srv import DecodeText, EncodeText
 from vljepa_ros.streaming import DecodedText, DecodeParams, DecodePolicy, DecodeRequest, Embedding, Transition
 from vljepa_ros.streaming.parameters import parameter
 
-# What one request may cost the words that wait behind it.
-MAX_TEXTS, MAX_CHARACTERS = 256, 4096  # per request of ~/encode_text; characters per text
-MAX_VECTORS = 64  # per request of ~/decode_text: words cost more
+# What one request may cost the words that wait behind it: about half a second each on a busy core.
+MAX_TEXTS, MAX_CHARACTERS = 64, 4096  # per request of ~/encode_text; characters per text
+MAX_VECTORS = 64  # per request of ~/decode_text
 
 
 @dataclass(frozen=True)
