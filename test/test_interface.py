@@ -1,4 +1,4 @@
-"""The messages as they are built, as the .msg files say, and as readers without ROS see them (rosbags, from the .msg text)."""
+"""Messages and services as they are built, as their files say, and as readers without ROS see them (rosbags, from the text)."""
 from __future__ import annotations
 
 import re
@@ -15,6 +15,11 @@ DESIGNED = {
     "DecodedText": "header segment_start segment_end segment epoch trigger query text confidence familiar label score "
     "decode_seconds",
     "EmbeddingSpace": "space_id model sha256 dim clip_frames clip_period image_size queries",
+}
+SERVICES = {
+    "Predict": ("query", "success message embedding seconds"),
+    "EncodeText": ("texts", "success message space_id dim vectors seconds"),
+    "DecodeText": ("space_id dim vectors", "success message texts confidences familiar seconds"),
 }
 
 
@@ -35,6 +40,18 @@ def test_fields_are_those_of_the_design(name):
     from vljepa_ros import msg
 
     assert " ".join(getattr(msg, name).get_fields_and_field_types()) == DESIGNED[name]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_services_are_those_of_the_design(name):
+    from vljepa_ros import srv
+
+    service = getattr(srv, name)
+    assert tuple(" ".join(half.get_fields_and_field_types()) for half in (service.Request, service.Response)) == SERVICES[name]
+
+
+def test_nothing_is_defined_that_is_not_designed():
+    assert set(FILES) == set(DESIGNED) | set(SERVICES)
 
 
 def test_triggers_are_the_core_s():
@@ -73,7 +90,7 @@ def test_rosbags_reads_what_ros_writes(name):
     from vljepa_ros import msg
 
     store = get_typestore(Stores.ROS2_JAZZY)
-    for stem, path in FILES.items():
+    for stem, path in ((stem, path) for stem, path in FILES.items() if path.suffix == ".msg"):
         store.register(get_types_from_msg(path.read_text(), f"vljepa_ros/msg/{stem}"))
     sent = a_value(getattr(msg, name)())
     received = store.deserialize_cdr(serialize_message(sent), f"vljepa_ros/msg/{name}")

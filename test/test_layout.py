@@ -26,10 +26,11 @@ MAY_IMPORT = {
     "vljepa_ros.evaluation": {"vljepa_ros.model", "vljepa_ros.streaming"},
     "vljepa_ros.nodes": {"vljepa_ros.model", "vljepa_ros.streaming"},
     "vljepa_ros.client": set(),
+    "vljepa_ros.examples": {"vljepa_ros.client"},
     "vljepa_ros.cli": {f"vljepa_ros.{part}" for part in ("model", "streaming", "evaluation", "nodes", "client")},
     "vljepa_training": {"vljepa_ros.model", "vljepa_ros.streaming", "vljepa_ros.evaluation"},
 }
-SPEAK_ROS = {"vljepa_ros.nodes", "vljepa_ros.client"}
+SPEAK_ROS = {"vljepa_ros.nodes", "vljepa_ros.client", "vljepa_ros.examples"}
 SPEAK_ROS_LAZILY = {"vljepa_ros.cli"}
 
 
@@ -82,7 +83,7 @@ def violations(module: str, source: str, is_package: bool = False) -> list[str]:
         there = part_of(name)
         if is_within(name, ROS):
             if here not in SPEAK_ROS and not (here in SPEAK_ROS_LAZILY and lazy):
-                wrong.append(f"{module} imports {name}: ROS belongs to nodes/ and client.py, and to cli/ when a subcommand runs")
+                wrong.append(f"{module} imports {name}: ROS belongs to {sorted(SPEAK_ROS)}, and to cli/ when it runs")
         elif there and there not in {here, "vljepa_ros"} and there not in MAY_IMPORT.get(here, set()):
             wrong.append(f"{module} imports {name}: {here} may not know {there}")
         elif is_within(name, {"mujoco"}) and here != "vljepa_training":
@@ -107,6 +108,9 @@ def violations(module: str, source: str, is_package: bool = False) -> list[str]:
         ("vljepa_ros.model.engines.onnx", "import onnxruntime as ort"),
         ("vljepa_ros.streaming.clips", "def f():\n    if True:\n        import mujoco"),
         ("vljepa_training.train", "from vljepa_ros.nodes import conversions"),
+        ("vljepa_ros.client.client", "from vljepa_ros.streaming import Embedding"),
+        ("vljepa_ros.examples.goal_monitor", "from vljepa_ros.nodes import conversions"),
+        ("vljepa_ros.nodes.predictor_node", "from vljepa_ros.client import VLJEPAClient"),
         ("vljepa_ros.utils", "import os"),
     ],
 )
@@ -120,6 +124,8 @@ def test_the_rules_notice(module, source):
         ("vljepa_ros.streaming.clips", "from ..model import preprocess\nfrom .types import Clip"),
         ("vljepa_ros.cli.demo", "def f():\n    import rclpy\n    from ..nodes import conversions"),
         ("vljepa_ros.nodes.predictor_node", "import rclpy\nfrom vljepa_ros.msg import SemanticEmbedding"),
+        ("vljepa_ros.client.client", "import rclpy\nfrom .link import Link\nfrom vljepa_ros.srv import Predict"),
+        ("vljepa_ros.examples.goal_monitor", "from std_msgs.msg import Float32\nfrom vljepa_ros.client import VLJEPAClient"),
         ("vljepa_ros.model.engines.onnx", "def f():\n    import onnxruntime"),
         ("vljepa_ros.evaluation.stream", "from vljepa_ros import __version__"),
     ],
@@ -138,6 +144,15 @@ def test_every_module_keeps_the_rules():
 def test_the_source_leaves_room_for_the_generated_packages():
     made = [name for name in ("msg", "srv", "action") if (ROOT / "vljepa_ros" / name).exists()]
     assert not made, f"vljepa_ros/{made} in the source would hide the messages that colcon builds"
+
+
+def test_a_planner_needs_no_torch(tmp_path):
+    """The client travels in other people's nodes."""
+    code = "import json, sys, vljepa_ros.client; print(json.dumps(sorted(sys.modules)))"
+    elsewhere = os.environ.get("PYTHONPATH", "")
+    loaded = set(json.loads(run_python(code, tmp_path, f"{ROOT}{os.pathsep}{elsewhere}").splitlines()[-1]))
+    assert "vljepa_ros.client.client" in loaded
+    assert not loaded & {"torch", "transformers", "cv2", "vljepa_ros.model", "vljepa_ros.streaming", "vljepa_ros.nodes"}
 
 
 def run_python(code: str, cwd: Path, pythonpath: str, *flags: str) -> str:

@@ -116,8 +116,8 @@ def test_a_model_slower_than_the_camera_gives_up_older_clips(bench: Any, noise: 
     import threading
 
     predictor = bench.predictor()
-    go_on, embed = threading.Event(), predictor._model.watch
-    predictor._model.watch = lambda *arguments: go_on.wait(100) and embed(*arguments)
+    go_on, embed = threading.Event(), predictor._model.look
+    predictor._model.look = lambda *arguments: go_on.wait(100) and embed(*arguments)
     for image, stamp_ns in zip(noise(COUNT), stamps(COUNT)):
         bench.send(predictor, to_image(image, stamp_ns))  # callbacks are not held up by a model that is
         if predictor._clips._sequence:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -44,6 +45,14 @@ class Decoded:
     confidence: float  # 0..1, as calibrated with the checkpoint
     familiar: bool  # of the words alone, see also `novelty`. False: less likely than anything the checkpoint was calibrated on
     logprob: float  # mean over the tokens said, the end included
+
+
+class Seen(NamedTuple):
+    """What one clip gave. The tokens are good for any number of `predict`."""
+
+    vectors_QD: np.ndarray  # float32, norm 1, one per query
+    novelty: float
+    tokens_1ND: Tensor
 
 
 class VLJEPA:
@@ -161,8 +170,18 @@ class VLJEPA:
 
     def watch(self, frames_THWC: np.ndarray, queries: Sequence[str]) -> tuple[np.ndarray, float]:
         """What a stream needs of one clip: `embed_queries` and `novelty` from one vision pass."""
+        return self.look(frames_THWC, queries)[:2]
+
+    def look(self, frames_THWC: np.ndarray, queries: Sequence[str]) -> Seen:
+        """`watch`, and the tokens with it, for whoever may ask something else about the clip later."""
         tokens_1ND = self.encode_frames(frames_THWC)
-        return self.predict(tokens_1ND, queries), self.novelty(tokens_1ND)
+        return Seen(self.predict(tokens_1ND, queries), self.novelty(tokens_1ND), tokens_1ND)
+
+    def check_queries(self, queries: Sequence[str]) -> None:
+        """ValueError names the first query that is longer than the Predictor reads: `predict` would cut it in silence."""
+        self._part("predictor")
+        cfg = self.config.predictor
+        _check_lengths("queries", queries, self.tokenizers["query"], cfg.max_query_tokens - cfg.query_bos)
 
     def novelty(self, tokens_1ND: Tensor) -> float:
         """How foreign a clip is to the checkpoint's training, >= 0: its distance over the largest that counts as familiar.
@@ -188,6 +207,14 @@ class VLJEPA:
         ids_BL, mask_BL = self.tokenizers["text"].encode(texts, cfg.max_tokens, bos=cfg.bos, eos=cfg.eos)
         with self.engine.run():
             return _unit(encoder(ids_BL.to(self.engine.device), mask_BL.to(self.engine.device)))
+
+    def check_texts(self, texts: Sequence[str]) -> None:
+        """ValueError names the first text that is empty or longer than the Y-Encoder reads: `encode_text` would cut it."""
+        self._part("text_encoder")
+        cfg = self.config.text_encoder
+        if "" in texts:
+            raise ValueError(f"texts[{list(texts).index('')}] is empty and lies nowhere in the space")
+        _check_lengths("texts", texts, self.tokenizers["text"], cfg.max_tokens - cfg.bos - cfg.eos)
 
     def decode(self, vectors: np.ndarray) -> list[str]:
         """(N, D) or (D,) -> one text per vector."""
@@ -293,6 +320,13 @@ def _texts(texts: Sequence[str]) -> list[str]:
     if isinstance(texts, str):
         raise TypeError(f"give a list of texts, not the text {texts!r}")
     return list(texts)
+
+
+def _check_lengths(name: str, texts: Sequence[str], tokenizer: Tokenizer, room: int) -> None:
+    for index, (text, count) in enumerate(zip(texts, tokenizer.count(_texts(texts)))):
+        if count > room:
+            shown = text if len(text) <= 40 else f"{text[:40]}..."
+            raise ValueError(f"{name}[{index}] has {count} tokens where this checkpoint reads {room}, shorten it: {shown!r}")
 
 
 def _unit(vectors_ND: Tensor) -> np.ndarray:

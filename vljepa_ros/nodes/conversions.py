@@ -13,16 +13,17 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from vljepa_ros.model import ModelConfig
+from vljepa_ros.model import Decoded, ModelConfig
 from vljepa_ros.msg import DecodedText as DecodedTextMessage
 from vljepa_ros.msg import EmbeddingSpace, SemanticEmbedding, WorldStateTransition
 from vljepa_ros.nodes.images import BadImage, compressed_image_HWC, image_HWC
+from vljepa_ros.srv import DecodeText, EncodeText, Predict
 from vljepa_ros.streaming import DecodedText, DecodeRequest, Embedding, Frame, Transition, Trigger
 
 __all__ = [
-    "BadImage", "BadVector", "embedding_from_message", "embedding_to_message", "frame_from_compressed_image", "frame_from_image",
-    "ns_from_time", "space_to_message", "text_from_message", "text_to_message", "time_from_ns", "transition_from_message",
-    "transition_to_message",
+    "BadImage", "BadVector", "decoded_to_response", "embedding_from_message", "embedding_to_message", "embedding_to_response",
+    "frame_from_compressed_image", "frame_from_image", "ns_from_time", "space_to_message", "text_from_message", "text_to_message",
+    "time_from_ns", "transition_from_message", "transition_to_message", "vectors_from_request", "vectors_to_response",
 ]
 
 NS = 1_000_000_000
@@ -118,6 +119,32 @@ def space_to_message(config: ModelConfig, space_id: str, sha256: str, queries: t
     )
 
 
+def embedding_to_response(embedding: Embedding) -> Predict.Response:
+    return Predict.Response(success=True, embedding=embedding_to_message(embedding))
+
+
+def vectors_to_response(vectors_ND: np.ndarray, space_id: str) -> EncodeText.Response:
+    return EncodeText.Response(success=True, space_id=space_id, dim=vectors_ND.shape[1], vectors=_floats(vectors_ND))
+
+
+def vectors_from_request(request: DecodeText.Request, dim: int) -> np.ndarray:
+    """(N, D) float32 of norm 1, D = `dim`. Raises BadVector."""
+    if request.dim != dim or len(request.vectors) % dim:
+        raise BadVector(f"{len(request.vectors)} numbers of dim {request.dim}; this space's vectors have {dim} numbers each")
+    vectors_ND = np.array(request.vectors, np.float32).reshape(-1, dim)
+    for index, norm in enumerate(np.linalg.norm(vectors_ND, axis=1)):
+        if not abs(norm - 1) <= NORM_TOLERANCE:  # written so that a NaN fails
+            raise BadVector(f"vectors[{index}] has norm {norm:.4g}; it must be 1")
+    return vectors_ND
+
+
+def decoded_to_response(decoded: list[Decoded]) -> DecodeText.Response:
+    return DecodeText.Response(
+        success=True, texts=[one.text for one in decoded], confidences=array("f", [one.confidence for one in decoded]),
+        familiar=[one.familiar for one in decoded],
+    )
+
+
 def _frame(message: Any, image: np.ndarray, stamp_ns: int | None) -> Frame:
     stamp_ns = ns_from_time(message.header.stamp) if stamp_ns is None else stamp_ns
     return Frame(stamp_ns=stamp_ns, image_HWC=image, frame_id=message.header.frame_id)
@@ -127,9 +154,9 @@ def _header(stamp_ns: int, frame_id: str) -> Header:
     return Header(stamp=time_from_ns(stamp_ns), frame_id=frame_id)
 
 
-def _floats(vector_D: np.ndarray) -> array:
+def _floats(vectors: np.ndarray) -> array:
     floats = array("f")
-    floats.frombytes(np.ascontiguousarray(vector_D, np.float32).tobytes())
+    floats.frombytes(np.ascontiguousarray(vectors, np.float32).tobytes())
     return floats
 
 

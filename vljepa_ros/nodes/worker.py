@@ -17,6 +17,7 @@ STUCK_AFTER_S = 10.0
 
 class Inbox(Protocol[T]):
     closed: bool
+    empty: bool
 
     def get(self, timeout: float | None = None) -> T | None: ...
     def close(self) -> None: ...
@@ -33,6 +34,10 @@ class RequestQueue(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    @property
+    def empty(self) -> bool:
+        return not self._items
 
     def put(self, item: T) -> T | None:
         """Never blocks. Returns what had to give way; a closed queue hands `item` itself back."""
@@ -57,15 +62,77 @@ class RequestQueue(Generic[T]):
             self._changed.notify_all()
 
 
+class Turns(Generic[T]):
+    """An inbox with two trays: a stream's items, by the rules of the inbox that holds them, and requests, every one in its order.
+
+    Where both wait they take turns: a request waits for the stream's item under way and no longer, and no number of requests
+    costs the stream more than every other turn.
+    """
+
+    def __init__(self, stream: Inbox[T], capacity: int) -> None:
+        """`stream` has a `put` that never blocks. `capacity`: requests that may wait."""
+        self._stream = stream
+        self._capacity = capacity
+        self._changed = threading.Condition()
+        self._requests: deque[Callable[[], None]] = deque()
+        self._request_next = True
+        self.closed = False
+
+    @property
+    def waiting(self) -> int:
+        """Requests that nobody has taken yet."""
+        return len(self._requests)
+
+    def put(self, item: T) -> T | None:
+        """The stream's tray. Never blocks; returns what the stream's inbox returns."""
+        with self._changed:
+            given_up = self._stream.put(item)
+            self._changed.notify()
+            return given_up
+
+    def ask(self, request: Callable[[], None], urgent: bool = False) -> bool:
+        """The requests' tray. Never blocks; False where it is full (not for an `urgent` one, the node's own) or closed."""
+        with self._changed:
+            if self.closed or (len(self._requests) >= self._capacity and not urgent):
+                return False
+            self._requests.append(request)
+            self._changed.notify()
+            return True
+
+    def get(self, timeout: float | None = None) -> T | Callable[[], None] | None:
+        """What is due, waiting at most `timeout` seconds. None: nothing came, or the inbox is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.closed or self._requests or not self._stream.empty, timeout)
+            if self.closed:
+                return None
+            if self._requests and (self._request_next or self._stream.empty):
+                self._request_next = False
+                return self._requests.popleft()
+            self._request_next = True
+            return self._stream.get(0)
+
+    def close(self) -> None:
+        """Wake every waiter with None; what was still waiting stays undone."""
+        with self._changed:
+            self.closed = True
+            self._stream.close()
+            self._requests.clear()
+            self._changed.notify_all()
+
+
 class Worker(Generic[T]):
     """Runs `work` on what comes into `inbox`. An exception costs its item and is counted and reported; the next item is tried."""
 
-    def __init__(self, name: str, inbox: Inbox[T], work: Callable[[T], None]) -> None:
+    def __init__(
+        self, name: str, inbox: Inbox[T], work: Callable[[T], None], on_death: Callable[[str], None] = lambda problem: None
+    ) -> None:
+        """`on_death` hears of the thread's end if nobody wanted it, in that thread: whoever waits for it waits in vain."""
         self.failures = 0  # items that failed
         self.failures_in_a_row = 0
         self.last_error = ""
         self._inbox = inbox
         self._work = work
+        self._on_death = on_death
         self._busy_since: float | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -113,6 +180,8 @@ class Worker(Generic[T]):
         except BaseException as error:  # not even SystemExit ends a worker without a word
             self.last_error = f"{type(error).__name__}: {error}"
             log.error("%s stopped: %s", self._thread.name, self.last_error)
+            self._inbox.close()
+            self._on_death(f"the worker stopped: {self.last_error}; deactivate and activate the node")
 
     def _try(self, item: T) -> None:
         self._busy_since = time.monotonic()

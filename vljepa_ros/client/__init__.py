@@ -1,0 +1,8 @@
+"""For planners: a thin rclpy helper around the two nodes' topics and services. Needs no torch."""
+from .client import Answer, Match, Seen, VLJEPAClient, Words
+from .errors import ClientError, Ended, NoAnswer, NotStanding, NotThere, Refused, SpaceMismatch
+
+__all__ = [
+    "Answer", "ClientError", "Ended", "Match", "NoAnswer", "NotStanding", "NotThere", "Refused", "Seen", "SpaceMismatch",
+    "VLJEPAClient", "Words",
+]
