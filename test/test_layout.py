@@ -24,9 +24,10 @@ MAY_IMPORT = {
     "vljepa_ros.model": set(),
     "vljepa_ros.streaming": {"vljepa_ros.model"},
     "vljepa_ros.evaluation": {"vljepa_ros.model", "vljepa_ros.streaming"},
-    "vljepa_ros.nodes": {"vljepa_ros.model", "vljepa_ros.streaming"},
+    "vljepa_ros.viewing": {"vljepa_ros.streaming"},
+    "vljepa_ros.nodes": {"vljepa_ros.model", "vljepa_ros.streaming", "vljepa_ros.viewing"},
     "vljepa_ros.client": set(),
-    "vljepa_ros.cli": {f"vljepa_ros.{part}" for part in ("model", "streaming", "evaluation", "nodes", "client")},
+    "vljepa_ros.cli": {f"vljepa_ros.{part}" for part in ("model", "streaming", "evaluation", "viewing", "nodes", "client")},
     "vljepa_training": {"vljepa_ros.model", "vljepa_ros.streaming", "vljepa_ros.evaluation"},
 }
 SPEAK_ROS = {"vljepa_ros.nodes", "vljepa_ros.client"}
@@ -106,6 +107,8 @@ def violations(module: str, source: str, is_package: bool = False) -> list[str]:
         ("vljepa_ros.cli.demo", "def f():\n    from vljepa_training.tabletop import bag"),
         ("vljepa_ros.model.engines.onnx", "import onnxruntime as ort"),
         ("vljepa_ros.streaming.clips", "def f():\n    if True:\n        import mujoco"),
+        ("vljepa_ros.viewing.annotate", "from sensor_msgs.msg import Image"),
+        ("vljepa_ros.viewing.annotate", "from ..model import VLJEPA"),
         ("vljepa_training.train", "from vljepa_ros.nodes import conversions"),
         ("vljepa_ros.utils", "import os"),
     ],
