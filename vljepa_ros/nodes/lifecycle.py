@@ -1,4 +1,4 @@
-"""What both nodes share: transitions that never raise, autostart, release in one place, a process that ends with status 0.
+"""What the nodes share: transitions that never raise, autostart, release in one place, a process that ends with status 0.
 
 Parameters and weights are read on configure, so that activate takes no time; deactivate keeps the model.
 """
@@ -35,7 +35,7 @@ class ManagedNode(LifecycleNode):
         self.fault = ""  # the latest transition that failed, and why; "" since one succeeded
         self._handler = RosHandler(self.get_logger())
         self._handler.attach()
-        self.parameters = Parameters(self, groups, self._locked)
+        self.parameters = Parameters(self, groups, self._locked, self._adjusted)
         self.diagnostics = Diagnostics(self)
         self.diagnostics.add("node", self._report)
         self.outputs = Outputs(self)
@@ -61,6 +61,9 @@ class ManagedNode(LifecycleNode):
     def release(self) -> None:
         """Let go of what `configure` made. The node is not active any more; its publishers are destroyed afterwards."""
         raise NotImplementedError
+
+    def adjust(self, names: list[str]) -> None:
+        """Live parameters were changed while the node was configured; `configure` reads them in every other case."""
 
     # transitions
 
@@ -166,6 +169,15 @@ class ManagedNode(LifecycleNode):
         if self.state in (INACTIVE, ACTIVE):
             return "parameters are read on configure; bring the node to unconfigured first (deactivate, cleanup)"
         return ""
+
+    def _adjusted(self, names: list[str]) -> None:
+        """An error costs the change, never the node."""
+        if self.state not in (INACTIVE, ACTIVE):
+            return
+        try:
+            self.adjust(names)
+        except Exception as error:
+            self.get_logger().error(f"changing {', '.join(names)} failed: {_one_line(error)}")
 
     def _guard_change_state(self) -> None:
         """A transition that the present state does not allow makes rclpy raise in its service, which would end the process."""

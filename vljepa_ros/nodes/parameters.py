@@ -5,6 +5,7 @@ A field's default, range, choices and sentence are declared from it and named no
 
 A bad value in a YAML file or on the command line does not kill the process: the parameter keeps its default, the fault is
 remembered, and `read` raises it until somebody sets the parameter to something that fits. A whole number does for any number.
+Parameters are read on configure and locked from then on, but for those that the dataclass marks `live`.
 """
 from __future__ import annotations
 
@@ -45,11 +46,17 @@ class NodeParams:
 class Parameters:
     """The parameters of one node."""
 
-    def __init__(self, node: Node, groups: Mapping[str, type], locked: Callable[[], str]) -> None:
-        """Declare `groups` (prefix -> dataclass). `locked` says why parameters may not be changed now, "" where they may."""
+    def __init__(
+        self, node: Node, groups: Mapping[str, type], locked: Callable[[], str],
+        adjusted: Callable[[list[str]], None] = lambda names: None,
+    ) -> None:
+        """Declare `groups` (prefix -> dataclass). `locked` says why parameters may not be changed now, "" where they may.
+        `adjusted` is told the live ones that were.
+        """
         self._node = node
         self._groups = dict(groups)
         self._locked = locked
+        self._adjusted = adjusted
         self._faults: dict[str, str] = {}
         self._fields: dict[str, tuple[str, Field]] = {
             f"{prefix}.{field.name}".lstrip("."): (prefix, field)
@@ -58,6 +65,7 @@ class Parameters:
         for name, (prefix, field) in self._fields.items():
             self._declare(name, prefix, field)
         node.add_on_set_parameters_callback(self._on_set)
+        node.add_post_set_parameters_callback(self._after_set)
 
     def read(self, prefix: str = "") -> Any:
         """The dataclass of a group, from the parameters as they are. Raises ParameterError."""
@@ -98,8 +106,9 @@ class Parameters:
 
     def _on_set(self, changed: list[Parameter]) -> SetParametersResult:
         mine = [one for one in changed if one.name in self._fields]
-        if mine and (reason := self._locked()):
-            return SetParametersResult(successful=False, reason=f"{mine[0].name}: {reason}")
+        fixed = [one.name for one in mine if not self._live(one.name)]
+        if fixed and (reason := self._locked()):
+            return SetParametersResult(successful=False, reason=f"{fixed[0]}: {reason}")
         try:
             for prefix in self._groups:
                 news = {self._fields[one.name][1].name: one for one in mine if self._fields[one.name][0] == prefix}
@@ -110,6 +119,13 @@ class Parameters:
         for one in mine:
             self._faults.pop(one.name, None)
         return SetParametersResult(successful=True)
+
+    def _after_set(self, changed: list[Parameter]) -> None:
+        if live := [one.name for one in changed if one.name in self._fields and self._live(one.name)]:
+            self._adjusted(live)
+
+    def _live(self, name: str) -> bool:
+        return bool(self._fields[name][1].metadata.get("live"))
 
     def _current(self, prefix: str) -> dict[str, Any]:
         return {field.name: self.value(name) for name, (group, field) in self._fields.items() if group == prefix}

@@ -12,15 +12,21 @@ from typing import Any
 
 
 def parameter(
-    default: float | int | str, description: str, range: tuple[float, float] | None = None, choices: tuple[str, ...] | None = None
+    default: float | int | str,
+    description: str,
+    range: tuple[float, float] | None = None,
+    choices: tuple[str, ...] | None = None,
+    live: bool = False,
 ) -> Any:
     """A dataclass field with what a person needs to set it: a sentence (unit included) and either a closed range or the
-    choices."""
+    choices. `live`: it can be changed while it is in use."""
     metadata: dict[str, Any] = {"description": description}
     if range is not None:
         metadata["range"] = range
     if choices is not None:
         metadata["choices"] = choices
+    if live:
+        metadata["live"] = True
     return field(default=default, metadata=metadata)
 
 
