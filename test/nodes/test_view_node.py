@@ -13,10 +13,10 @@ from std_msgs.msg import Float32
 from vljepa_ros.model import VLJEPA
 from vljepa_ros.msg import DecodedText, SemanticEmbedding, WorldStateDistance, WorldStateTransition
 from vljepa_ros.nodes import conversions, qos
-from vljepa_ros.nodes.images import image_HWC
 from vljepa_ros.nodes.scalars import slugs
 from vljepa_ros.streaming import DecodedText as Words
 from vljepa_ros.streaming import DecodeRequest, Distance, Embedding, Transition, Trigger
+from vljepa_ros.streaming.images import image_HWC
 
 START_NS = 1_700_000_000 * 10**9
 PICTURES, INPUT, CAMERA = "view_node: pictures", "view_node: input", "view_node: camera"

@@ -1,4 +1,4 @@
-"""Messages become types, and types messages: here and nowhere else. The pixels of images lie in `images.py`.
+"""Messages become types, and types messages: here and nowhere else. How an image's bytes become pixels: `streaming/images.py`.
 
 Stamps are integer nanoseconds inside and builtin_interfaces/Time outside. Vectors are numpy float32 inside and `array.array('f')`
 outside, the only form that rclpy takes without looking at every number.
@@ -17,8 +17,8 @@ from std_msgs.msg import Float32, Header
 from vljepa_ros.model import ModelConfig
 from vljepa_ros.msg import DecodedText as DecodedTextMessage
 from vljepa_ros.msg import EmbeddingSpace, SemanticEmbedding, WorldStateDistance, WorldStateTransition
-from vljepa_ros.nodes.images import BadImage, compressed_image_HWC, image_HWC
 from vljepa_ros.streaming import DecodedText, DecodeRequest, Distance, Embedding, Frame, Transition, Trigger
+from vljepa_ros.streaming.images import BadImage, compressed_image_HWC, image_HWC
 
 __all__ = [
     "BadImage", "BadVector", "distance_from_message", "distance_to_message", "embedding_from_message", "embedding_to_message",

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_ros.cli import interfaces
-from vljepa_ros.cli.replay.bag import RecordedBag, Topic
 from vljepa_ros.cli.replay.session import Session
+from vljepa_ros.evaluation.recorded.bag import RecordedBag, Topic
 
 NAMESPACES = ("/vljepa", "/replay", *(f"/replay{k}" for k in range(2, 100)))
 TYPES = {"predictor_node/space": "EmbeddingSpace", "predictor_node/embedding": "SemanticEmbedding",
