@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from vljepa_ros.evaluation import boundaries
@@ -125,11 +126,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--margin", type=float, default=0.3, help="seconds around a boundary without a right text")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of the network; teams of them crawl on busy cores")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the whole report")
     args = parser.parse_args(arguments)
     try:
         if not args.tolerance > 0 or not args.margin >= 0:
             raise ValueError(f"--tolerance must be above 0 and --margin at least 0, got {args.tolerance} and {args.margin}")
+        if args.threads < 1:
+            raise ValueError(f"--threads must be at least 1, got {args.threads}")
+        torch.set_num_threads(args.threads)
         parts = ("vision", "predictor", "text_encoder")
         model = VLJEPA.from_pretrained(args.checkpoint, device=args.device, engine=args.engine, parts=parts)
         report = score(AnnotatedBag(args.bag, args.segments, model.config, args.topic), model, args.tolerance, args.margin)
