@@ -124,6 +124,7 @@ def test_more_texts_than_fit_are_counted_and_the_card_stays_in_its_half() -> Non
     known = Understanding(similarities=tuple((f"text {i}", i / 40) for i in range(40)))
     bars = Bars(240, 320, known, FONTS)
     assert 1 <= len(bars._shown) < 40 and bars._more == f"and {40 - len(bars._shown)} more"
+    assert bars._shown == list(known.similarities[-len(bars._shown) :]), "the nearest ones"
     assert bars.box.bottom <= 120 and bars.box.right <= 160
 
 

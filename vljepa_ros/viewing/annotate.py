@@ -136,7 +136,7 @@ class Words:
 
 
 class Bars:
-    """The card in the upper left corner: how near the newest embedding is to each text."""
+    """The card in the upper left corner: how near the newest embedding is to each text, or to the nearest where not all fit."""
 
     def __init__(self, height: int, width: int, known: Understanding, fonts: Fonts) -> None:
         self._fonts, self._sizes = fonts, Sizes.of(height, width)
@@ -150,7 +150,7 @@ class Bars:
         count = min(len(known.similarities), room // self._row)
         if count < len(known.similarities):
             count = min(count, (room - s.small_line) // self._row)  # room for how many are not shown
-        self._shown = self._similarities[: max(0, count)]
+        self._shown = nearest_of(self._similarities, count)
         left_out = len(known.similarities) - len(self._shown)
         self._more = f"and {left_out} more" if left_out else ""
         tall = 2 * s.pad + len(self._shown) * self._row + (s.small_line if left_out else -gap)
@@ -180,6 +180,13 @@ class Bars:
         if self._more:
             pen.write(s.pad, y, s.small_line, self._more, s.small, FAINT)
         pen.back(region)
+
+
+def nearest_of(similarities: tuple[tuple[str, float | None], ...], count: int) -> list[tuple[str, float | None]]:
+    """The `count` texts of highest cosine, in their own order."""
+    known = [-2.0 if cosine is None else cosine for _, cosine in similarities]
+    places = sorted(range(len(known)), key=lambda k: -known[k])
+    return [similarities[k] for k in sorted(places[: max(0, count)])]
 
 
 class Pen:
