@@ -12,6 +12,7 @@ FILES = {path.stem: path for folder in ("msg", "srv") for path in sorted((ROOT /
 DESIGNED = {
     "SemanticEmbedding": "header clip_start epoch sequence space_id query novelty vector",
     "WorldStateTransition": "header boundary segment_start epoch segment distance threshold space_id before after",
+    "WorldStateDistance": "header epoch segment segment_start distance threshold",
     "DecodedText": "header segment_start segment_end segment epoch trigger query text confidence familiar label score "
     "decode_seconds",
     "EmbeddingSpace": "space_id model sha256 dim clip_frames clip_period image_size queries",

@@ -72,6 +72,11 @@ class Bench:
 
         return self.node(DecoderNode, **parameters)
 
+    def view(self, **parameters: Any) -> Any:
+        from vljepa_ros.nodes.view_node import ViewNode
+
+        return self.node(ViewNode, **parameters)
+
     # time
 
     def spin(self) -> None:

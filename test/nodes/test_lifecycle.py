@@ -14,9 +14,11 @@ from rclpy.parameter import Parameter
 
 from vljepa_ros.nodes.decoder_node import DecoderNode
 from vljepa_ros.nodes.predictor_node import PredictorNode
+from vljepa_ros.nodes.view_node import ViewNode
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 NODES = pytest.mark.parametrize("make", [PredictorNode, DecoderNode])
+ALL = pytest.mark.parametrize("make", [PredictorNode, DecoderNode, ViewNode])
 
 
 def ask(bench: Any, node: Any, transition: int) -> bool:
@@ -56,7 +58,7 @@ def test_round_and_round(bench: Any, make: type) -> None:
     node.destroy_node()
 
 
-@NODES
+@ALL
 def test_a_destroyed_node_is_gone_from_the_graph_while_we_still_hold_it(bench: Any, make: type) -> None:
     """Else it is there until a garbage collection, in a later test's graph too: a service of its name that nobody answers."""
     node = bench.node(make)
@@ -79,7 +81,7 @@ def test_shutdown_from_active(bench: Any, make: type) -> None:
     assert not worker.alive and node._model is None
 
 
-@NODES
+@ALL
 def test_through_the_services_and_what_is_not_allowed_there(bench: Any, make: type) -> None:
     node = bench.node(make, active=False)
     assert not ask(bench, node, Transition.TRANSITION_ACTIVATE), "from unconfigured"
@@ -89,7 +91,7 @@ def test_through_the_services_and_what_is_not_allowed_there(bench: Any, make: ty
     assert state(bench, node) == "active"
 
 
-@NODES
+@ALL
 def test_autostart(bench: Any, make: type) -> None:
     node = bench.node(make, active=False, autostart=True)
     bench.until(lambda: node.state == "active", "active by itself")
@@ -97,7 +99,7 @@ def test_autostart(bench: Any, make: type) -> None:
     bench.until_said(f"{node.get_name()}: node", "active", level=b"\x00")
 
 
-@NODES
+@ALL
 def test_without_autostart_it_waits_and_says_so(bench: Any, make: type) -> None:
     node = bench.node(make, active=False)
     for _ in range(3):
@@ -180,7 +182,7 @@ def test_a_damaged_checkpoint_fails_configure_in_one_line(
     bench.until_said(f"{node.get_name()}: node", "active", level=b"\x00")
 
 
-@NODES
+@ALL
 def test_a_bad_parameter_fails_configure_and_can_be_mended(bench: Any, make: type) -> None:
     node = bench.node(make, active=False, threads=-5)
     assert node.trigger_configure() == FAILURE and "threads must be" in node.fault and "-5" in node.fault

@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 from vljepa_ros.nodes.decoder_node import DecoderNode, DecoderParams
 from vljepa_ros.nodes.parameters import ParameterError, Parameters
 from vljepa_ros.nodes.predictor_node import PredictorNode, PredictorParams
+from vljepa_ros.nodes.view_node import ViewNode, ViewParams
 from vljepa_ros.streaming import ClipParams, DecodeParams, TransitionParams
 
 CONFIG = Path(__file__).parents[2] / "config" / "vljepa.yaml"
@@ -138,9 +139,12 @@ def test_unlocked_live_parameters_are_parameters_like_others(declared: Any) -> N
     assert node.set_parameters([texts("a")])[0].successful and parameters.read().queries == ("a",)
 
 
-@pytest.mark.parametrize("make, groups", [(PredictorNode, GROUPS), (DecoderNode, {"": DecoderParams, "decode": DecodeParams})])
+@pytest.mark.parametrize(
+    "make, groups",
+    [(PredictorNode, GROUPS), (DecoderNode, {"": DecoderParams, "decode": DecodeParams}), (ViewNode, {"": ViewParams})],
+)
 @pytest.mark.parametrize("namespace", ["/", "/robot"])
-def test_the_config_file_fits_both_nodes(ros_context: Any, make: type, groups: dict[str, type], namespace: str) -> None:
+def test_the_config_file_fits_every_node(ros_context: Any, make: type, groups: dict[str, type], namespace: str) -> None:
     node = make(cli_args=["--ros-args", "--params-file", str(CONFIG)], namespace=namespace)
     try:
         section = yaml.safe_load(CONFIG.read_text())[f"/**/{node.get_name()}"]["ros__parameters"]

@@ -1,4 +1,4 @@
-"""Images in; embeddings, transitions and their space out; questions about the latest clip answered.
+"""Images in; embeddings, transitions, the distance to the next one and their space out; questions about the latest clip answered.
 
 A callback converts an image and pushes the frame; where that makes a clip, the clip goes into a mailbox. The worker's thread owns
 the model: it takes the newest clip, embeds it for every standing query, publishes, and feeds query 0 to the transition detector.
@@ -19,10 +19,16 @@ from rclpy.lifecycle import LifecyclePublisher
 from torch import Tensor
 
 from vljepa_ros.model import VLJEPA
-from vljepa_ros.msg import EmbeddingSpace, SemanticEmbedding, WorldStateTransition
+from vljepa_ros.msg import EmbeddingSpace, SemanticEmbedding, WorldStateDistance, WorldStateTransition
 from vljepa_ros.nodes import qos
 from vljepa_ros.nodes.camera import Camera
-from vljepa_ros.nodes.conversions import embedding_to_message, embedding_to_response, space_to_message, transition_to_message
+from vljepa_ros.nodes.conversions import (
+    distance_to_message,
+    embedding_to_message,
+    embedding_to_response,
+    space_to_message,
+    transition_to_message,
+)
 from vljepa_ros.nodes.diagnostics import Status
 from vljepa_ros.nodes.lifecycle import ACTIVE, ManagedNode, run
 from vljepa_ros.nodes.loading import load_model
@@ -81,6 +87,7 @@ class PredictorNode(ManagedNode):
         self._worker: Worker | None = None
         self._embedding_publisher: LifecyclePublisher | None = None
         self._transition_publisher: LifecyclePublisher | None = None
+        self._distance_publisher: LifecyclePublisher | None = None
         self._space_publisher: LifecyclePublisher | None = None
         self._first_epoch = 0  # of the next clip buffer: epochs count up over the node's life
         self._paused = False  # the clip buffer holds frames of an earlier activation
@@ -109,6 +116,7 @@ class PredictorNode(ManagedNode):
         self._camera = Camera(self, params.image_transport, arrival, self._on_frame, params.silence_s, 1 / clip_params.stride_s)
         self._embedding_publisher = self.outputs.add(SemanticEmbedding, "~/embedding", qos.RESULTS)
         self._transition_publisher = self.outputs.add(WorldStateTransition, "~/transition", qos.RESULTS)
+        self._distance_publisher = self.outputs.add(WorldStateDistance, "~/distance", qos.RESULTS)
         self._space_publisher = self.outputs.add(EmbeddingSpace, "~/space", qos.LATCHED)
 
     def activate(self) -> None:
@@ -137,7 +145,7 @@ class PredictorNode(ManagedNode):
     def release(self) -> None:
         if self._clips is not None:
             self._first_epoch = self._clips.epoch + self._paused
-        self._embedding_publisher = self._transition_publisher = self._space_publisher = None
+        self._embedding_publisher = self._transition_publisher = self._distance_publisher = self._space_publisher = None
         self._model = self._clips = self._detector = self._camera = self._inbox = self._viewed = None
 
     def check_live(self, prefix: str, params: PredictorParams) -> None:
@@ -200,6 +208,8 @@ class PredictorNode(ManagedNode):
         if transition is not None:
             self._transition_publisher.publish(transition_to_message(transition))
             self._transitions += 1
+        if self._distance_publisher.get_subscription_count():
+            self._distance_publisher.publish(distance_to_message(self._detector.measured(embeddings[0])))
 
     def _predict(self, request: Predict.Request) -> Predict.Response:
         """The worker's as well: another question about the latest clip."""
