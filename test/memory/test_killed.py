@@ -1,7 +1,7 @@
 """SIGKILL in the middle of writing, twenty times: what was acknowledged is there, whole, and the file opens.
 
-A process that is killed shows that no acknowledged write lives in the process alone. That a power cut takes nothing either rests on
-SQLite's `synchronous = FULL`, which test_store.py looks at.
+A process that is killed shows that no acknowledged write lives in the process alone. That a power cut takes nothing either rests
+on SQLite's `synchronous = FULL`, which test_store.py looks at.
 """
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def segment(number):
     rng = np.random.default_rng(number)
     return Segment(
         start_ns=number * 10, end_ns=number * 10 + 10, epoch=0, segment=number, space_id="5bace00000000001",
-        vector_D=rng.standard_normal(32).astype(np.float32), text=f"words {number}", thumbnail=rng.bytes(int(rng.integers(1, 4000))),
+        vector_D=rng.standard_normal(32).astype(np.float32), text=f"words {number}",
+        thumbnail=rng.bytes(int(rng.integers(1, 4000))),
     )
 
 def write(path, first, seed):

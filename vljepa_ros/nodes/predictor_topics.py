@@ -1,4 +1,4 @@
-"""The predictor's topics, as the decoder hears them: embeddings and transitions, checked against the decoder's own space."""
+"""The predictor's topics, as other nodes hear them: embeddings and transitions, checked against the node's own space."""
 from __future__ import annotations
 
 import logging
@@ -28,9 +28,10 @@ class PredictorTopics:
 
     def __init__(
         self, node: LifecycleNode, space_id: str, dim: int, query: str, on_embedding: Callable[[Embedding], None],
-        on_transition: Callable[[Transition], None],
+        on_transition: Callable[[Transition], None], loss: str = "nothing is decoded",
     ) -> None:
-        """`query`: the one that is waited for."""
+        """`query`: the one that is waited for. `loss`: what comes of it where embeddings are of no use, for people."""
+        self._loss = loss
         self._space_id, self._dim, self._query = space_id, dim, query
         self._on_embedding, self._on_transition = on_embedding, on_transition
         self._inputs = (
@@ -115,8 +116,8 @@ class PredictorTopics:
         recent = self._recent.look({**self._drops, "restarts": self._restarts})
         if "wrong_space" in recent:
             status.error(
-                f"embeddings are of space {self._foreign_space}, this decoder's checkpoint makes words of {self._space_id}: "
-                "nothing is decoded; give both nodes the same checkpoint"
+                f"embeddings are of space {self._foreign_space}, this node's checkpoint is of {self._space_id}: {self._loss}; "
+                "give all nodes the same checkpoint"
             )
         for cause in (cause for cause in ("bad_vector", "unexpected") if cause in recent):
             status.warn(f"{self._drops[cause]} messages dropped ({cause}); the last: {self._last_error}")
@@ -134,4 +135,4 @@ class PredictorTopics:
             status.error(f"transitions on {transitions.topic}: {transitions.why_silent()}")
         elif self._rate.settled and time.monotonic() - self._answered.get(self._query, -math.inf) >= SILENCE_S:
             heard = ", ".join(map(repr, self._answered)) or "nothing of use"
-            status.error(f"no embedding answers {self._query!r}, so there are no words; what comes answers {heard}: set query")
+            status.error(f"no embedding answers {self._query!r}, so {self._loss}; what comes answers {heard}: set query")

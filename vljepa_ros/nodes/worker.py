@@ -56,16 +56,26 @@ class RequestQueue(Generic[T]):
             self.closed = True
             self._changed.notify_all()
 
+    def drain(self) -> list[T]:
+        """Close, and hand over what was still waiting, oldest first."""
+        self.close()
+        with self._changed:
+            items = list(self._items)
+            self._items.clear()
+            return items
+
 
 class Worker(Generic[T]):
     """Runs `work` on what comes into `inbox`. An exception costs its item and is counted and reported; the next item is tried."""
 
-    def __init__(self, name: str, inbox: Inbox[T], work: Callable[[T], None]) -> None:
+    def __init__(self, name: str, inbox: Inbox[T], work: Callable[[T], None], what: str = "the model") -> None:
+        """`what` it is that may fail or be stuck, in the words of `problem`."""
         self.failures = 0  # items that failed
         self.failures_in_a_row = 0
         self.last_error = ""
         self._inbox = inbox
         self._work = work
+        self._what = what
         self._busy_since: float | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -91,9 +101,9 @@ class Worker(Generic[T]):
         if not self.alive and not self._stopping:
             return f"the worker stopped: {self.last_error}; deactivate and activate the node"
         if self.failing:
-            return f"the model failed {self.failures_in_a_row} times in a row: {self.last_error}"
+            return f"{self._what} failed {self.failures_in_a_row} times in a row: {self.last_error}"
         if busy_since is not None and time.monotonic() - busy_since > STUCK_AFTER_S:
-            return f"the model has been busy with one item for {time.monotonic() - busy_since:.0f} s"
+            return f"{self._what} has been busy with one item for {time.monotonic() - busy_since:.0f} s"
         return ""
 
     def stop(self, timeout_s: float = 30.0) -> None:
