@@ -1,6 +1,6 @@
-"""Both nodes, each in a process of its own. They configure and activate by themselves.
+"""The nodes, each in a process of its own. They configure and activate by themselves.
 
-    ros2 launch vljepa_ros vljepa.launch.py image:=/camera/image_raw
+    ros2 launch vljepa_ros vljepa.launch.py image:=/camera/image_raw memory:=true
 """
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -14,11 +14,13 @@ UNCHANGED = ""  # arguments left empty leave what the config file says
 def generate_launch_description() -> LaunchDescription:
     config = PathJoinSubstitution([FindPackageShare("vljepa_ros"), "config", "vljepa.yaml"])
     return LaunchDescription([
-        DeclareLaunchArgument("config", default_value=config, description="YAML file with the parameters of both nodes"),
-        DeclareLaunchArgument("checkpoint", default_value=UNCHANGED, description="a checkpoint's name or folder, for both nodes"),
+        DeclareLaunchArgument("config", default_value=config, description="YAML file with the parameters of all nodes"),
+        DeclareLaunchArgument("checkpoint", default_value=UNCHANGED, description="a checkpoint's name or folder, for all nodes"),
         DeclareLaunchArgument("image", default_value="image", description="the camera's topic, without /compressed"),
         DeclareLaunchArgument("image_transport", default_value=UNCHANGED, description="raw or compressed"),
-        DeclareLaunchArgument("namespace", default_value="", description="namespace of both nodes and their topics"),
+        DeclareLaunchArgument("memory", default_value="false", choices=["true", "false"],
+                              description="true: segments are kept on disk and can be recalled (memory_node)"),
+        DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes and their topics"),
         OpaqueFunction(function=_nodes),
     ])
 
@@ -35,7 +37,8 @@ def _nodes(context: LaunchContext) -> list[Node]:
             parameters=[LaunchConfiguration("config"), given(*arguments)], **more,
         )
 
-    return [
-        node("predictor_node", "checkpoint", "image_transport", remappings=[("image", LaunchConfiguration("image"))]),
-        node("decoder_node", "checkpoint"),
-    ]
+    camera = [("image", LaunchConfiguration("image"))]
+    nodes = [node("predictor_node", "checkpoint", "image_transport", remappings=camera), node("decoder_node", "checkpoint")]
+    if LaunchConfiguration("memory").perform(context) == "true":
+        nodes.append(node("memory_node", "checkpoint", "image_transport", remappings=camera))
+    return nodes

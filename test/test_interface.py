@@ -15,6 +15,7 @@ DESIGNED = {
     "DecodedText": "header segment_start segment_end segment epoch trigger query text confidence familiar label score "
     "decode_seconds",
     "EmbeddingSpace": "space_id model sha256 dim clip_frames clip_period image_size queries",
+    "MemorySegment": "start end before epoch segment frame_id score text confidence familiar label thumbnail",
 }
 
 

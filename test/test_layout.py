@@ -24,9 +24,10 @@ MAY_IMPORT = {
     "vljepa_ros.model": set(),
     "vljepa_ros.streaming": {"vljepa_ros.model"},
     "vljepa_ros.evaluation": {"vljepa_ros.model", "vljepa_ros.streaming"},
-    "vljepa_ros.nodes": {"vljepa_ros.model", "vljepa_ros.streaming"},
+    "vljepa_ros.memory": {"vljepa_ros.model", "vljepa_ros.streaming"},
+    "vljepa_ros.nodes": {"vljepa_ros.model", "vljepa_ros.streaming", "vljepa_ros.memory"},
     "vljepa_ros.client": set(),
-    "vljepa_ros.cli": {f"vljepa_ros.{part}" for part in ("model", "streaming", "evaluation", "nodes", "client")},
+    "vljepa_ros.cli": {f"vljepa_ros.{part}" for part in ("model", "streaming", "evaluation", "memory", "nodes", "client")},
     "vljepa_training": {"vljepa_ros.model", "vljepa_ros.streaming", "vljepa_ros.evaluation"},
 }
 SPEAK_ROS = {"vljepa_ros.nodes", "vljepa_ros.client"}
@@ -100,6 +101,8 @@ def violations(module: str, source: str, is_package: bool = False) -> list[str]:
         ("vljepa_ros.streaming.clips", "def f():\n    import rclpy"),
         ("vljepa_ros.streaming.clips", "import vljepa_ros.nodes.conversions"),
         ("vljepa_ros.evaluation.stream", "from vljepa_ros.msg import DecodedText"),
+        ("vljepa_ros.memory.store", "import rclpy"),
+        ("vljepa_ros.streaming.types", "from vljepa_ros.memory import Segment"),
         ("vljepa_ros.nodes.predictor_node", "from vljepa_training.train import main"),
         ("vljepa_ros.nodes.predictor_node", "from ..evaluation import boundaries"),
         ("vljepa_ros.cli.demo", "from sensor_msgs.msg import Image"),
@@ -148,7 +151,7 @@ def run_python(code: str, cwd: Path, pythonpath: str, *flags: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("package", ["vljepa_ros.model", "vljepa_ros.streaming"])
+@pytest.mark.parametrize("package", ["vljepa_ros.model", "vljepa_ros.streaming", "vljepa_ros.memory"])
 def test_the_core_imports_neither_ros_nor_simulator_nor_onnx(package, tmp_path):
     code = f"import json, sys, {package}; print(json.dumps(sorted(sys.modules)))"
     loaded = set(json.loads(run_python(code, tmp_path, str(ROOT))))

@@ -11,7 +11,9 @@ import yaml
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from vljepa_ros.memory import MemoryParams
 from vljepa_ros.nodes.decoder_node import DecoderNode, DecoderParams
+from vljepa_ros.nodes.memory_node import MemoryNode, MemoryNodeParams
 from vljepa_ros.nodes.parameters import ParameterError, Parameters
 from vljepa_ros.nodes.predictor_node import PredictorNode, PredictorParams
 from vljepa_ros.streaming import ClipParams, DecodeParams, TransitionParams
@@ -109,9 +111,15 @@ def test_locked_parameters_say_why(declared: Any) -> None:
     assert node.set_parameters([Parameter("somebody_elses", value=2)])[0].successful
 
 
-@pytest.mark.parametrize("make, groups", [(PredictorNode, GROUPS), (DecoderNode, {"": DecoderParams, "decode": DecodeParams})])
+@pytest.mark.parametrize(
+    "make, groups",
+    [
+        (PredictorNode, GROUPS), (DecoderNode, {"": DecoderParams, "decode": DecodeParams}),
+        (MemoryNode, {"": MemoryNodeParams, "memory": MemoryParams}),
+    ],
+)
 @pytest.mark.parametrize("namespace", ["/", "/robot"])
-def test_the_config_file_fits_both_nodes(ros_context: Any, make: type, groups: dict[str, type], namespace: str) -> None:
+def test_the_config_file_fits_every_node(ros_context: Any, make: type, groups: dict[str, type], namespace: str) -> None:
     node = make(cli_args=["--ros-args", "--params-file", str(CONFIG)], namespace=namespace)
     try:
         section = yaml.safe_load(CONFIG.read_text())[f"/**/{node.get_name()}"]["ros__parameters"]

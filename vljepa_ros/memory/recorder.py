@@ -38,10 +38,12 @@ def thumbnail(image_HWC: np.ndarray, width: int) -> bytes:
 
 
 class Recorder:
-    """`drops` counts what is lost: write_error (segments), no_segment (texts)."""
+    """`drops` counts what is lost: write_error (segments), no_segment (texts), picture."""
+
+    CAUSES = ("write_error", "no_segment", "picture")
 
     def __init__(self, store: SegmentStore, index: VectorIndex, thumbnail_width: int) -> None:
-        self.drops: Counter[str] = Counter(write_error=0, no_segment=0)
+        self.drops: Counter[str] = Counter(dict.fromkeys(self.CAUSES, 0))
         self._store, self._index, self._width = store, index, thumbnail_width
         self._owed: dict[int, Entry] = {}  # serial -> the newest that is to be written
         self._rows: dict[int, int] = {}  # serial -> id
@@ -57,7 +59,7 @@ class Recorder:
         if isinstance(what, Stray):
             self._attach(what)
             return
-        picture = thumbnail(image_HWC, self._width) if image_HWC is not None and self._width else b""
+        picture = self._picture(image_HWC) if image_HWC is not None and self._width else b""
         before = self._owed.pop(what.serial, None)
         if not picture and before is not None:
             picture = before.segment.thumbnail
@@ -88,6 +90,15 @@ class Recorder:
         through = self._store.bound()
         if through:
             self._index.forget(through)
+
+    def _picture(self, image_HWC: np.ndarray) -> bytes:
+        """A picture that cannot be made costs itself, never its segment."""
+        try:
+            return thumbnail(image_HWC, self._width)
+        except (ValueError, cv2.error) as error:
+            self.drops["picture"] += 1
+            log.warning("no picture of a segment: %s", " ".join(str(error).split()))
+            return b""
 
     def _attach(self, stray: Stray) -> None:
         text, request = stray.text, stray.text.request

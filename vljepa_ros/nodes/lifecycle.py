@@ -1,4 +1,4 @@
-"""What both nodes share: transitions that never raise, autostart, release in one place, a process that ends with status 0.
+"""What all nodes share: transitions that never raise, autostart, release in one place, a process that ends with status 0.
 
 Parameters and weights are read on configure, so that activate takes no time; deactivate keeps the model.
 """
