@@ -71,7 +71,8 @@ class World:
 
     def speak(self, text: str, start_ns: int | None = None, query: str | None = None) -> None:
         request = DecodeRequest(
-            vector_D=np.empty(0, np.float32), stamp_ns=self.now_ns, segment_start_ns=start_ns or self.start_ns,
+            vector_D=np.empty(0, np.float32), stamp_ns=self.now_ns if start_ns is None else start_ns + 600_000_000,
+            segment_start_ns=self.start_ns if start_ns is None else start_ns,
             segment=self.segment, epoch=self.epoch, trigger=Trigger.CHANGE, space_id="", query=query or self.query,
         )
         self.say(self.text, conversions.text_to_message(Text(request, text, 0.75, True, 0.01)))
@@ -257,7 +258,6 @@ def test_words_said_before_the_restart_reach_their_old_segment(bench: Any, world
     world.embed(0.5, opened)
     world.change(closed, opened)
     world.speak("of the first one", start_ns=START_NS + 100_000_000)
-    world.embed(4.0, opened)
     bench.until(lambda: world.rows()[0].text == "of the first one", "the late words")
 
 
@@ -346,7 +346,8 @@ def test_a_recall_holds_up_neither_callbacks_nor_writing(bench: Any, world: Worl
     futures = [world.client.call_async(Recall.Request(text=OPEN)) for _ in range(3)]
     bench.until(lambda: node._recall._worker.busy and len(node._recall._queue) == 2, "questions that wait")
     world.embed(2.0, vector_D)
-    bench.until(lambda: world.rows()[0].end_ns == world.now_ns, "all of the stream on disk, while a question is being answered")
+    on_disk = lambda: world.rows() and world.rows()[0].end_ns == world.now_ns  # noqa: E731
+    bench.until(on_disk, "all of the stream on disk, while a question is being answered")
     assert not any(future.done() for future in futures)
     go_on.set()
     bench.until(lambda: all(future.done() for future in futures), "the answers")
@@ -356,11 +357,12 @@ def test_a_recall_holds_up_neither_callbacks_nor_writing(bench: Any, world: Worl
 def test_questions_that_wait_are_answered_when_the_node_is_deactivated(
     bench: Any, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("vljepa_ros.nodes.recall_service.WAITING", 2)
     node = world.remember()
     go_on, encode = threading.Event(), node._model.encode_text
     monkeypatch.setattr(node._model, "encode_text", lambda texts: go_on.wait(100) and encode(texts))
     bench.until(world.client.service_is_ready, "the service")
-    futures = [world.client.call_async(Recall.Request(text=OPEN)) for _ in range(20)]
+    futures = [world.client.call_async(Recall.Request(text=OPEN)) for _ in range(6)]
     bench.until(lambda: sum(future.done() for future in futures) == 3, "those that were too many")
     assert all("questions at once" in future.result().error for future in futures if future.done())
     go_on.set()

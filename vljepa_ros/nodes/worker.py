@@ -136,6 +136,7 @@ class Worker(Generic[T]):
             self.failures_in_a_row += 1
             self.last_error = " ".join(f"{type(error).__name__}: {error}".split())
             if self.failures_in_a_row <= TOLERATED_FAILURES:  # beyond, /diagnostics goes on saying it, once a second
-                log.error("%s: %s", self._thread.name, self.last_error, exc_info=self.failures == 1)
+                told = type(error).__module__.startswith("vljepa_ros")  # our own errors say what is wrong, in one line
+                log.error("%s: %s", self._thread.name, self.last_error, exc_info=self.failures == 1 and not told)
         finally:
             self._busy_since = None
