@@ -82,7 +82,7 @@ class Bench:
     def spin(self) -> None:
         self.executor.spin_once(0.02)
 
-    def until(self, predicate: Callable[[], Any], what: str, timeout: float = 12.0) -> Any:
+    def until(self, predicate: Callable[[], Any], what: str, timeout: float = 60.0) -> Any:
         return self._wait_until(predicate, timeout=timeout, spin=self.spin, what=what)
 
     def status(self, name: str) -> Any:
