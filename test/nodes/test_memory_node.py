@@ -324,6 +324,7 @@ def test_a_full_disk_is_told_and_what_waited_is_written(bench: Any, world: World
     for k in range(40):
         world.epoch += 1
         world.embed(0.1, vectors[k % 2])
+        bench.until(lambda: not len(node._queue), "the writer, who may be slower than this stream")
     status = bench.until_said(MEMORY, "database or disk is full", "free space", level=b"\x02")
     assert node.state == "active" and status.name == MEMORY
     count = len(world.rows())
@@ -334,6 +335,23 @@ def test_a_full_disk_is_told_and_what_waited_is_written(bench: Any, world: World
     world.embed(0.1, vectors[0])
     bench.until(lambda: len(world.rows()) == 41, "all that waited")
     assert [one.epoch for one in world.rows()] == list(range(1, 42)) and bench.values(MEMORY)["drops.write_error"] == "0"
+
+
+def test_a_disk_slower_than_the_stream_costs_writes_that_are_counted(
+    bench: Any, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = world.remember(queue=3)
+    go_on, write = threading.Event(), node._store.write
+    monkeypatch.setattr(node._store, "write", lambda entries: go_on.wait(100) and write(entries))
+    vector_D = world.vectors(OPEN)[0]
+    world.embed(0.1, vector_D)
+    bench.until(lambda: node._worker.busy, "the writer, at work")
+    for _ in range(3):  # each ends a segment and begins one
+        world.epoch += 1
+        world.embed(0.1, vector_D)
+    bench.until_said(MEMORY, "3 writes were given up", "slower than the stream", level=b"\x01")
+    go_on.set()
+    bench.until(lambda: [one.epoch for one in world.rows()] == [0, 2, 3], "what was left")
 
 
 def test_a_recall_holds_up_neither_callbacks_nor_writing(bench: Any, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

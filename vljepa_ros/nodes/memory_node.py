@@ -48,7 +48,7 @@ class MemoryNodeParams(NodeParams):
 
     query: str = parameter("", "the standing query whose embeddings are remembered; empty: the checkpoint's own")
     image_transport: str = parameter("raw", "raw: `image`; compressed: `image/compressed`", choices=("raw", "compressed"))
-    queue: int = parameter(64, "writes that may wait for the disk; beyond, the oldest is given up and counted", (1, 10_000))
+    queue: int = parameter(256, "writes that may wait for the disk; beyond, the oldest is given up and counted", (1, 10_000))
 
 
 class MemoryNode(ManagedNode):
