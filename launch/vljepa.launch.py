@@ -1,6 +1,7 @@
 """The nodes, each in a process of its own. They configure and activate by themselves.
 
     ros2 launch vljepa_ros vljepa.launch.py image:=/camera/image_raw
+    ros2 launch vljepa_ros vljepa.launch.py image:=/camera/image_raw memory:=true
     ros2 launch vljepa_ros vljepa.launch.py image:=/camera/image_raw view:=true rviz:=true
 """
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
@@ -21,6 +22,7 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument("checkpoint", default_value=UNCHANGED, description="a checkpoint's name or folder, for all nodes"),
         DeclareLaunchArgument("image", default_value="image", description="the camera's topic, without /compressed"),
         DeclareLaunchArgument("image_transport", default_value=UNCHANGED, description="raw or compressed"),
+        DeclareLaunchArgument("memory", default_value="false", description="true: segments are kept on disk and can be recalled"),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of the nodes and their topics"),
         DeclareLaunchArgument("view", default_value="false", description="true: the annotated picture and numbers for plots too"),
         DeclareLaunchArgument("rviz", default_value="false", description="true: RViz with that picture, where it is installed"),
@@ -52,6 +54,8 @@ def _nodes(context: LaunchContext) -> list:
         node("predictor_node", "checkpoint", "image_transport", remappings=camera),
         node("decoder_node", "checkpoint"),
     ]
+    if asked("memory"):
+        actions.append(node("memory_node", "checkpoint", "image_transport", remappings=camera))
     if asked("view") or asked("rviz"):
         actions.append(node("view_node", "checkpoint", "image_transport", remappings=camera))
     if asked("rviz"):

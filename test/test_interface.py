@@ -16,11 +16,13 @@ DESIGNED = {
     "DecodedText": "header segment_start segment_end segment epoch trigger query text confidence familiar label score "
     "decode_seconds",
     "EmbeddingSpace": "space_id model sha256 dim clip_frames clip_period image_size queries",
+    "MemorySegment": "start end before epoch segment frame_id score text confidence familiar label thumbnail",
 }
-SERVICES = {
+SERVICES = {  # request, response
     "Predict": ("query", "success message embedding seconds"),
     "EncodeText": ("texts", "success message space_id dim vectors seconds"),
     "DecodeText": ("space_id dim vectors", "success message texts confidences familiar seconds"),
+    "Recall": ("text against mode since until count thumbnails", "success error space_id searched skipped seconds segments"),
 }
 
 
@@ -55,6 +57,13 @@ def test_nothing_is_defined_that_is_not_designed():
     assert set(FILES) == set(DESIGNED) | set(SERVICES)
 
 
+def test_modes_of_recall_are_the_core_s():
+    from vljepa_ros.memory import Mode
+    from vljepa_ros.srv import Recall
+
+    assert {name: getattr(Recall.Request, name) for name in Mode.__members__} == {mode.name: mode.value for mode in Mode}
+
+
 def test_triggers_are_the_core_s():
     from vljepa_ros.msg import DecodedText
     from vljepa_ros.streaming import Trigger
@@ -67,6 +76,8 @@ def a_value(message: object, seed: int = 0) -> object:
     for place, (field, kind) in enumerate(message.get_fields_and_field_types().items(), start=seed + 1):
         if kind == "sequence<float>":
             setattr(message, field, np.linspace(-1, 1, 5 + place, dtype=np.float32))
+        elif kind == "sequence<uint8>":
+            setattr(message, field, bytes(range(place)))
         elif kind == "sequence<string>":
             setattr(message, field, [f"{field} {i}" for i in range(place)])
         elif kind == "string":

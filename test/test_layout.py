@@ -24,11 +24,14 @@ MAY_IMPORT = {
     "vljepa_ros.model": set(),
     "vljepa_ros.streaming": {"vljepa_ros.model"},
     "vljepa_ros.evaluation": {"vljepa_ros.model", "vljepa_ros.streaming"},
+    "vljepa_ros.memory": {"vljepa_ros.model", "vljepa_ros.streaming"},
     "vljepa_ros.viewing": {"vljepa_ros.streaming"},
-    "vljepa_ros.nodes": {"vljepa_ros.model", "vljepa_ros.streaming", "vljepa_ros.viewing"},
+    "vljepa_ros.nodes": {f"vljepa_ros.{part}" for part in ("model", "streaming", "memory", "viewing")},
     "vljepa_ros.client": set(),
     "vljepa_ros.examples": {"vljepa_ros.client"},
-    "vljepa_ros.cli": {f"vljepa_ros.{part}" for part in ("model", "streaming", "evaluation", "viewing", "nodes", "client")},
+    "vljepa_ros.cli": {
+        f"vljepa_ros.{part}" for part in ("model", "streaming", "evaluation", "memory", "viewing", "nodes", "client")
+    },
     "vljepa_training": {"vljepa_ros.model", "vljepa_ros.streaming", "vljepa_ros.evaluation"},
 }
 SPEAK_ROS = {"vljepa_ros.nodes", "vljepa_ros.client", "vljepa_ros.examples"}
@@ -106,6 +109,8 @@ def violations(module: str, source: str, is_package: bool = False) -> list[str]:
         ("vljepa_ros.streaming.clips", "def f():\n    from cv_bridge import CvBridge"),
         ("vljepa_ros.streaming.images", "from cv_bridge import CvBridge"),
         ("vljepa_ros.evaluation.stream", "from vljepa_ros.msg import DecodedText"),
+        ("vljepa_ros.memory.store", "import rclpy"),
+        ("vljepa_ros.streaming.types", "from vljepa_ros.memory import Segment"),
         ("vljepa_ros.nodes.predictor_node", "from vljepa_training.train import main"),
         ("vljepa_ros.nodes.predictor_node", "from ..evaluation import boundaries"),
         ("vljepa_ros.cli.demo", "from sensor_msgs.msg import Image"),
@@ -172,7 +177,7 @@ def run_python(code: str, cwd: Path, pythonpath: str, *flags: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("package", ["vljepa_ros.model", "vljepa_ros.streaming"])
+@pytest.mark.parametrize("package", ["vljepa_ros.model", "vljepa_ros.streaming", "vljepa_ros.memory"])
 def test_the_core_imports_neither_ros_nor_simulator_nor_onnx(package, tmp_path):
     code = f"import json, sys, {package}; print(json.dumps(sorted(sys.modules)))"
     loaded = set(json.loads(run_python(code, tmp_path, str(ROOT))))

@@ -1,4 +1,4 @@
-"""The launch file: the nodes become active by themselves, in a namespace, and embeddings, texts and pictures arrive.
+"""The launch file: the nodes become active by themselves, in a namespace, and embeddings, texts, segments and pictures arrive.
 
 Needs launch_ros, which comes with a system ROS 2 only, and an install space (`make setup`).
 """
@@ -47,14 +47,15 @@ def test_from_camera_to_text(
 
     arguments = {
         "checkpoint": tiny_checkpoint, "image": "/front/image_raw", "image_transport": transport, "namespace": "robot",
-        "view": "true",
+        "view": "true", "memory": "true",
         "sigterm_timeout": 60, "sigkill_timeout": 60,  # launch's own; its patience of 5 s is short on a busy machine
     }
     log = tmp_path / "launch.log"
     with log.open("wb") as file:
         launched = subprocess.Popen(
             [sys.executable, "-c", LAUNCH, str(LAUNCH_FILE), *(f"{name}:={value}" for name, value in arguments.items())],
-            stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True,
+            stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
+            start_new_session=True,
         )
     outside = rclpy.create_node("outside")
     ros_executor.add_node(outside)
@@ -94,11 +95,13 @@ def test_from_camera_to_text(
         until(lambda: statuses.get("robot/predictor_node: node") == "active", "the predictor")
         until(lambda: statuses.get("robot/decoder_node: node") == "active", "the decoder")
         until(lambda: statuses.get("robot/view_node: node") == "active", "the view")
+        until(lambda: statuses.get("robot/memory_node: node") == "active", "the memory")
         until(lambda: embeddings and texts and pictures, "embeddings, a text and a picture")
+        until(lambda: statuses.get("robot/memory_node: memory", "").startswith("1 segments"), "a segment on disk")
         assert texts[0].trigger == DecodedText.START and len(embeddings[0].vector) == 16
         os.killpg(launched.pid, signal.SIGINT)  # as a terminal does: launch relies on it
         assert launched.wait(60) == 0, log.read_text()
-        assert log.read_text().count("process has finished cleanly") == 3, log.read_text()
+        assert log.read_text().count("process has finished cleanly") == 4, log.read_text()
     finally:
         try:
             os.killpg(launched.pid, signal.SIGKILL)  # the nodes too, whatever has become of the launch

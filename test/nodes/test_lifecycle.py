@@ -13,12 +13,13 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from vljepa_ros.nodes.decoder_node import DecoderNode
+from vljepa_ros.nodes.memory_node import MemoryNode
 from vljepa_ros.nodes.predictor_node import PredictorNode
 from vljepa_ros.nodes.view_node import ViewNode
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-NODES = pytest.mark.parametrize("make", [PredictorNode, DecoderNode])
-ALL = pytest.mark.parametrize("make", [PredictorNode, DecoderNode, ViewNode])
+NODES = pytest.mark.parametrize("make", [PredictorNode, DecoderNode, MemoryNode])
+ALL = pytest.mark.parametrize("make", [PredictorNode, DecoderNode, MemoryNode, ViewNode])
 
 
 def ask(bench: Any, node: Any, transition: int) -> bool:
@@ -196,7 +197,7 @@ def test_a_bad_parameter_fails_configure_and_can_be_mended(bench: Any, make: typ
 def test_a_checkpoint_without_the_part_is_named(bench: Any, make: type, tmp_path: Path) -> None:
     from vljepa_ros.model import VLJEPA
 
-    keep = ("predictor", "vision") if make is DecoderNode else ("text_decoder", "text_encoder")
+    keep = ("text_decoder", "text_encoder") if make is PredictorNode else ("predictor", "vision")
     VLJEPA.from_pretrained(bench.checkpoint, device="cpu", engine="torch", parts=keep).save_pretrained(tmp_path / "half")
     node = bench.node(make, active=False, checkpoint=str(tmp_path / "half"))
     assert node.trigger_configure() == FAILURE and "half" in node.fault and "has no part" in node.fault

@@ -11,7 +11,9 @@ import yaml
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from vljepa_ros.memory import MemoryParams
 from vljepa_ros.nodes.decoder_node import DecoderNode, DecoderParams
+from vljepa_ros.nodes.memory_node import MemoryNode, MemoryNodeParams
 from vljepa_ros.nodes.parameters import ParameterError, Parameters
 from vljepa_ros.nodes.predictor_node import PredictorNode, PredictorParams
 from vljepa_ros.nodes.view_node import ViewNode, ViewParams
@@ -141,7 +143,10 @@ def test_unlocked_live_parameters_are_parameters_like_others(declared: Any) -> N
 
 @pytest.mark.parametrize(
     "make, groups",
-    [(PredictorNode, GROUPS), (DecoderNode, {"": DecoderParams, "decode": DecodeParams}), (ViewNode, {"": ViewParams})],
+    [
+        (PredictorNode, GROUPS), (DecoderNode, {"": DecoderParams, "decode": DecodeParams}), (ViewNode, {"": ViewParams}),
+        (MemoryNode, {"": MemoryNodeParams, "memory": MemoryParams}),
+    ],
 )
 @pytest.mark.parametrize("namespace", ["/", "/robot"])
 def test_the_config_file_fits_every_node(ros_context: Any, make: type, groups: dict[str, type], namespace: str) -> None:

@@ -27,6 +27,14 @@ def test_a_closed_queue_takes_and_gives_nothing() -> None:
     assert queue.get() is None and queue.put(2) == 2
 
 
+def test_a_drained_queue_hands_over_what_waits() -> None:
+    queue: RequestQueue[int] = RequestQueue(9)
+    for item in range(3):
+        queue.put(item)
+    assert queue.get() == 0 and queue.drain() == [1, 2]
+    assert queue.closed and queue.get() is None and queue.put(3) == 3 and queue.drain() == []
+
+
 def test_stream_and_requests_take_turns() -> None:
     inbox: Turns[str] = Turns(RequestQueue(9), 3)
     requests = [lambda: None for _ in range(4)]

@@ -14,9 +14,10 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32, Header
 
+from vljepa_ros.memory import Recalled
 from vljepa_ros.model import Decoded, ModelConfig
 from vljepa_ros.msg import DecodedText as DecodedTextMessage
-from vljepa_ros.msg import EmbeddingSpace, SemanticEmbedding, WorldStateDistance, WorldStateTransition
+from vljepa_ros.msg import EmbeddingSpace, MemorySegment, SemanticEmbedding, WorldStateDistance, WorldStateTransition
 from vljepa_ros.srv import DecodeText, EncodeText, Predict
 from vljepa_ros.streaming import DecodedText, DecodeRequest, Distance, Embedding, Frame, Transition, Trigger
 from vljepa_ros.streaming.images import BadImage, compressed_image_HWC, image_HWC
@@ -24,9 +25,9 @@ from vljepa_ros.streaming.images import BadImage, compressed_image_HWC, image_HW
 __all__ = [
     "BadImage", "BadVector", "decoded_to_response", "distance_from_message", "distance_to_message", "embedding_from_message",
     "embedding_to_message", "embedding_to_response", "frame_from_compressed_image", "frame_from_image",
-    "frame_to_compressed_image", "frame_to_image", "ns_from_time", "number_to_message", "space_to_message", "text_from_message",
-    "text_to_message", "time_from_ns", "transition_from_message", "transition_to_message", "vectors_from_request",
-    "vectors_to_response",
+    "frame_to_compressed_image", "frame_to_image", "ns_from_time", "number_to_message", "recalled_to_message",
+    "space_to_message", "text_from_message", "text_to_message", "time_from_ns", "transition_from_message",
+    "transition_to_message", "vectors_from_request", "vectors_to_response",
 ]
 
 NS = 1_000_000_000
@@ -151,6 +152,15 @@ def text_from_message(message: DecodedTextMessage) -> DecodedText:
     return DecodedText(
         request=request, text=message.text, confidence=message.confidence, familiar=message.familiar,
         seconds=message.decode_seconds, label=message.label, score=message.score,
+    )
+
+
+def recalled_to_message(recalled: Recalled) -> MemorySegment:
+    segment = recalled.segment
+    return MemorySegment(
+        start=time_from_ns(segment.start_ns), end=time_from_ns(segment.end_ns), before=time_from_ns(recalled.before_ns or 0),
+        epoch=segment.epoch, segment=segment.segment, frame_id=segment.frame_id, score=recalled.score, text=segment.text,
+        confidence=segment.confidence, familiar=segment.familiar, label=segment.label, thumbnail=array("B", segment.thumbnail),
     )
 
 

@@ -32,7 +32,7 @@ class ParameterError(ValueError):
 
 @dataclass(frozen=True)
 class NodeParams:
-    """What both nodes are told."""
+    """What every node is told."""
 
     autostart: bool = parameter(True, "configure and activate by itself; false under an external lifecycle manager")
     checkpoint: str = parameter("tabletop", "a bundled checkpoint by name, or a checkpoint's folder")

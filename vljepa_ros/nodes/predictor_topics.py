@@ -129,7 +129,7 @@ class PredictorTopics:
         if "wrong_space" in recent:
             status.error(
                 f"embeddings are of space {self._foreign_space}, this node's checkpoint is of {self._space_id}: "
-                f"{self._consequence}; give both nodes the same checkpoint"
+                f"{self._consequence}; give all nodes the same checkpoint"
             )
         for cause in (cause for cause in ("bad_vector", "unexpected") if cause in recent):
             status.warn(f"{self._drops[cause]} messages dropped ({cause}); the last: {self._last_error}")

@@ -120,7 +120,7 @@ class ViewNode(ManagedNode):
         self._heard_at = time.monotonic()
         self._drawn.restart()
         self._mailbox = Mailbox()
-        self._worker = Worker("view worker", self._mailbox, self._draw)
+        self._worker = Worker("view worker", self._mailbox, self._draw, what="drawing")
         self._comparison.start()
         self._topics.start()
         self._texts.start()
@@ -268,7 +268,7 @@ class ViewNode(ManagedNode):
         if comparison.problem:
             status.error(f"{comparison.missing} of {len(comparison.texts)} texts are not compared: {comparison.problem}")
         if worker is not None and worker.problem:
-            status.error(worker.problem.replace("the model", "drawing"))
+            status.error(worker.problem)
         elif "draw_error" in recent:
             status.warn(f"drawing failed {drops['draw_error']} times; the last: {error}")
         if "newer_frame" in recent:

@@ -61,6 +61,14 @@ class RequestQueue(Generic[T]):
             self.closed = True
             self._changed.notify_all()
 
+    def drain(self) -> list[T]:
+        """Close, and hand over what was still waiting, oldest first."""
+        self.close()
+        with self._changed:
+            items = list(self._items)
+            self._items.clear()
+            return items
+
 
 class Turns(Generic[T]):
     """An inbox with two trays: a stream's items, by the rules of the inbox that holds them, and requests, every one in its order.
@@ -124,15 +132,19 @@ class Worker(Generic[T]):
     """Runs `work` on what comes into `inbox`. An exception costs its item and is counted and reported; the next item is tried."""
 
     def __init__(
-        self, name: str, inbox: Inbox[T], work: Callable[[T], None], on_death: Callable[[str], None] = lambda problem: None
+        self, name: str, inbox: Inbox[T], work: Callable[[T], None], on_death: Callable[[str], None] = lambda problem: None,
+        what: str = "the model",
     ) -> None:
-        """`on_death` hears of the thread's end if nobody wanted it, in that thread: whoever waits for it waits in vain."""
+        """`on_death` hears of the thread's end if nobody wanted it, in that thread: whoever waits for it waits in vain. `what` it
+        is that may fail or be stuck, in the words of `problem`.
+        """
         self.failures = 0  # items that failed
         self.failures_in_a_row = 0
         self.last_error = ""
         self._inbox = inbox
         self._work = work
         self._on_death = on_death
+        self._what = what
         self._busy_since: float | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -158,9 +170,9 @@ class Worker(Generic[T]):
         if not self.alive and not self._stopping:
             return f"the worker stopped: {self.last_error}; deactivate and activate the node"
         if self.failing:
-            return f"the model failed {self.failures_in_a_row} times in a row: {self.last_error}"
+            return f"{self._what} failed {self.failures_in_a_row} times in a row: {self.last_error}"
         if busy_since is not None and time.monotonic() - busy_since > STUCK_AFTER_S:
-            return f"the model has been busy with one item for {time.monotonic() - busy_since:.0f} s"
+            return f"{self._what} has been busy with one item for {time.monotonic() - busy_since:.0f} s"
         return ""
 
     def stop(self, timeout_s: float = 30.0) -> None:
@@ -195,6 +207,7 @@ class Worker(Generic[T]):
             self.failures_in_a_row += 1
             self.last_error = " ".join(f"{type(error).__name__}: {error}".split())
             if self.failures_in_a_row <= TOLERATED_FAILURES:  # beyond, /diagnostics goes on saying it, once a second
-                log.error("%s: %s", self._thread.name, self.last_error, exc_info=self.failures == 1)
+                told = type(error).__module__.startswith("vljepa_ros")  # our own errors say what is wrong, in one line
+                log.error("%s: %s", self._thread.name, self.last_error, exc_info=self.failures == 1 and not told)
         finally:
             self._busy_since = None
