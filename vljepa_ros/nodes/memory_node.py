@@ -48,9 +48,7 @@ class MemoryNodeParams(NodeParams):
 
     query: str = parameter("", "the standing query whose embeddings are remembered; empty: the checkpoint's own")
     image_transport: str = parameter("raw", "raw: `image`; compressed: `image/compressed`", choices=("raw", "compressed"))
-    threads: int = parameter(
-        1, "CPU threads of text encoder and search; teams of threads crawl on busy cores; 0: torch decides", (0, 256)
-    )
+    threads: int = parameter(1, "CPU threads of text encoder and search; 0 leaves it to torch", (0, 256))
     queue: int = parameter(256, "writes that may wait for the disk; beyond, the oldest is given up and counted", (1, 10_000))
 
 
