@@ -66,6 +66,8 @@ def test_parts_must_fit_each_other():
         dataclasses.replace(tiny(), vision=dataclasses.replace(tiny().vision, image_size=64))
     with pytest.raises(ValueError, match="= 4, got 8"):
         dataclasses.replace(tiny(), predictor=dataclasses.replace(tiny().predictor, visual_grid=8))
+    with pytest.raises(ValueError, match="must be 0 or 4, one for each visual token after merging, got 5"):
+        dataclasses.replace(tiny(), predictor=dataclasses.replace(tiny().predictor, visual_positions=5))
 
 
 def test_tokens_per_clip():

@@ -125,6 +125,24 @@ def test_every_token_sees_every_token():
     assert (x.grad[0].abs().sum(-1) > 1e-6).all()
 
 
+def test_learned_positions_tell_equal_tokens_apart_and_start_at_nothing():
+    cfg = dataclasses.replace(CFG, visual_positions=10)
+    torch.manual_seed(3)
+    plain, placed = (Predictor(c, VISION_DIM, DIM).eval() for c in (CFG, cfg))
+    placed.load_state_dict(plain.state_dict(), strict=False)
+    visual, ids = inputs()
+    with torch.inference_mode():
+        torch.testing.assert_close(placed(visual, ids), plain(visual, ids), rtol=0, atol=0)
+        placed.positions.normal_()
+        moved = visual.clone()
+        moved[:, [0, 9]] = moved[:, [9, 0]]
+        assert (placed(visual, ids) - placed(moved, ids)).abs().max() > 1e-3
+        with pytest.raises(ValueError, match="9 visual tokens, 10 positions"):
+            placed(visual[:, 1:], ids)
+    with pytest.raises(ValueError, match="visual_positions must be >= 0, got -1"):
+        dataclasses.replace(CFG, visual_positions=-1)
+
+
 def test_merging_puts_neighbours_side_by_side():
     """Space to depth: token (t, r, c) of the merged 2x2 grid holds the four originals (2r..2r+1, 2c..2c+1) in reading order."""
     cfg = PredictorConfig(

@@ -239,10 +239,11 @@ class ModelConfig(_Config):
                 f"ModelConfig.preprocess.image_size must equal vision.image_size, "
                 f"got {self.preprocess.image_size} and {self.vision.image_size}"
             )
-        if self.predictor.visual_positions not in (0, self.vision.tokens // self.predictor.merges):
+        tokens = self.vision.tokens // self.predictor.merges
+        if self.predictor.visual_positions not in (0, tokens):
             raise ValueError(
-                f"ModelConfig.predictor.visual_positions must be 0 or {self.vision.tokens // self.predictor.merges}, one for each "
-                f"visual token after merging, got {self.predictor.visual_positions}"
+                f"ModelConfig.predictor.visual_positions must be 0 or {tokens}, one for each visual token after merging, "
+                f"got {self.predictor.visual_positions}"
             )
         if self.predictor.merges > 1 and self.predictor.visual_grid != self.vision.grid:
             raise ValueError(
