@@ -22,7 +22,7 @@ SERVICES = {  # request, response
     "Predict": ("query", "success message embedding seconds"),
     "EncodeText": ("texts", "success message space_id dim vectors seconds"),
     "DecodeText": ("space_id dim vectors", "success message texts confidences familiar seconds"),
-    "Recall": ("text against mode since until count thumbnails", "success error space_id searched skipped seconds segments"),
+    "Recall": ("text against mode since until count thumbnails", "success message space_id searched skipped segments seconds"),
 }
 
 

@@ -20,6 +20,7 @@ from vljepa_ros.streaming import DecodeRequest, Embedding, Transition, Trigger
 
 START_NS = 1_700_000_000 * 10**9
 MEMORY, INPUT, RECALL = "memory_node: memory", "memory_node: input", "memory_node: recall"
+SERVICES = "memory_node: services"
 
 
 class World:
@@ -131,7 +132,7 @@ def test_from_the_topics_to_an_answer(bench: Any, world: World) -> None:
         assert one.space_id == world.model.space_id and one.query == world.query and one.vector_D @ vector_D > 0.999
 
     answer = world.ask(OPEN, count=2)
-    assert answer.success and answer.error == "" and answer.space_id == world.model.space_id and answer.seconds > 0
+    assert answer.success and answer.message == "" and answer.space_id == world.model.space_id and answer.seconds > 0
     assert (answer.searched, answer.skipped, len(answer.segments)) == (3, 0, 2)
     best = answer.segments[0]
     assert best.text == "opened" and best.score == pytest.approx(1.0, abs=2e-3) and best.confidence == pytest.approx(0.75)
@@ -146,7 +147,8 @@ def test_from_the_topics_to_an_answer(bench: Any, world: World) -> None:
     assert against.text == "opened" and against.score == pytest.approx(1 - float(closed @ opened), abs=4e-3)
     early = world.ask(OPEN, until=conversions.time_from_ns(START_NS + 10**9))
     assert early.searched == 1 and [one.text for one in early.segments] == ["closed"]
-    bench.until_said(RECALL, "4 answers", level=b"\x00")
+    bench.until_said(SERVICES, "4 requests answered", level=b"\x00")
+    bench.until_said(RECALL, "3 segments can be recalled", level=b"\x00")
     bench.until_said(MEMORY, "3 segments", "of 1024 MiB", level=b"\x00")
 
 
@@ -161,16 +163,17 @@ def test_from_the_topics_to_an_answer(bench: Any, world: World) -> None:
 def test_questions_that_cannot_be_answered_say_why(bench: Any, world: World, fields: dict[str, Any], words: str) -> None:
     node = world.remember()
     answer = world.ask(**fields)
-    assert not answer.success and words in answer.error and not answer.segments
+    assert not answer.success and words in answer.message and not answer.segments
     assert world.ask(OPEN).success, "an empty memory answers"
     assert node._recall._worker.failures == 0
+    bench.until_said(SERVICES, "1 requests were refused", words, level=b"\x01")
 
 
 def test_an_inactive_node_says_so(bench: Any, world: World) -> None:
     node = world.remember()
     node.trigger_deactivate()
     answer = world.ask(OPEN)
-    assert not answer.success and "activate" in answer.error
+    assert not answer.success and "activate" in answer.message
     node.trigger_activate()
     assert world.ask(OPEN).success
 
@@ -362,7 +365,7 @@ def test_a_recall_holds_up_neither_callbacks_nor_writing(bench: Any, world: Worl
     monkeypatch.setattr(node._model, "encode_text", lambda texts: go_on.wait(100) and encode(texts))
     bench.until(world.client.service_is_ready, "the service")
     futures = [world.client.call_async(Recall.Request(text=OPEN)) for _ in range(3)]
-    bench.until(lambda: node._recall._worker.busy and len(node._recall._queue) == 2, "questions that wait")
+    bench.until(lambda: node._recall._worker.busy and node._recall._inbox.waiting == 2, "questions that wait")
     world.embed(2.0, vector_D)
     on_disk = lambda: world.rows() and world.rows()[0].end_ns == world.now_ns  # noqa: E731
     bench.until(on_disk, "all of the stream on disk, while a question is being answered")
@@ -380,9 +383,11 @@ def test_questions_that_wait_are_answered_when_the_node_is_deactivated(
     go_on, encode = threading.Event(), node._model.encode_text
     monkeypatch.setattr(node._model, "encode_text", lambda texts: go_on.wait(100) and encode(texts))
     bench.until(world.client.service_is_ready, "the service")
-    futures = [world.client.call_async(Recall.Request(text=OPEN)) for _ in range(6)]
+    futures = [world.client.call_async(Recall.Request(text=OPEN))]
+    bench.until(lambda: node._recall._worker.busy and not node._recall._inbox.waiting, "the question under way")
+    futures += [world.client.call_async(Recall.Request(text=OPEN)) for _ in range(5)]
     bench.until(lambda: sum(future.done() for future in futures) == 3, "those that were too many")
-    assert all("questions at once" in future.result().error for future in futures if future.done())
+    assert all("wait already" in future.result().message for future in futures if future.done())
     go_on.set()
     node.trigger_deactivate()
     bench.until(lambda: all(future.done() for future in futures), "an answer to each")

@@ -53,7 +53,7 @@ class MemoryNodeParams(NodeParams):
 
 
 class MemoryNode(ManagedNode):
-    """Configure opens the file and makes encoder, index, inputs, service; activate makes tracker, recorder, queue and worker."""
+    """Configure opens the file and makes encoder, index and inputs; activate makes tracker, recorder, queue and workers."""
 
     def __init__(self, **kwargs) -> None:
         super().__init__("memory_node", {"": MemoryNodeParams, "memory": MemoryParams}, **kwargs)
@@ -70,7 +70,7 @@ class MemoryNode(ManagedNode):
         self._recorder: Recorder | None = None
         self._queue: RequestQueue[tuple[Entry | Stray, np.ndarray | None]] | None = None
         self._worker: Worker | None = None
-        self._recall = RecallService(self)
+        self._recall = RecallService(self.requests)
         self._stuck = False  # a writer did not end: the file is its own, and closed when it lets go of it
         self._pictured: int | None = None  # the segment that a picture was last wanted for
         self._texts = 0
