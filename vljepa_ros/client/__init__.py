@@ -1,5 +1,6 @@
 """For planners: a thin rclpy helper around the two nodes' topics and services. Needs no torch."""
-from .client import Answer, Match, Seen, VLJEPAClient, Words
+from .answers import Answer, Match, Seen, Words
+from .client import VLJEPAClient
 from .errors import ClientError, Ended, NoAnswer, NotStanding, NotThere, Refused, SpaceMismatch
 
 __all__ = [

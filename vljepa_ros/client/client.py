@@ -5,7 +5,6 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from rclpy.node import Node
@@ -14,75 +13,17 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from vljepa_ros.msg import EmbeddingSpace, SemanticEmbedding, WorldStateTransition
 from vljepa_ros.srv import DecodeText, EncodeText, Predict
 
+from .answers import Answer, Match, Seen, Words
 from .errors import LAUNCH, NoAnswer, NotStanding, NotThere, SpaceMismatch
 from .link import Link
 
 RESULTS = QoSProfile(depth=50)
 LATCHED = QoSProfile(depth=10, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
-NS = 1_000_000_000
 NORM_TOLERANCE = 1e-2
 TEXTS_PER_REQUEST = 64  # what the decoder takes at once
 CACHED_TEXTS = 10_000  # a kilobyte each at 256 numbers; beyond, the cache begins anew
 KEPT_TRANSITIONS = 64
 STALE_S = 2.0  # an older embedding says nothing of now: the stream stands still
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """The predictor's answer to one query about one clip."""
-
-    vector_D: np.ndarray  # float32, norm 1
-    space_id: str
-    query: str
-    stamp_ns: int  # of the clip's newest frame, in the camera's clock
-    frame_id: str
-    epoch: int
-    sequence: int
-    novelty: float
-    received: float = field(default_factory=time.monotonic)
-
-    @property
-    def age_s(self) -> float:
-        """Seconds since it arrived here, by this machine's steady clock: clocks that differ and bags that are replayed do not
-        matter. It says nothing of the time from the camera to here, which is in /diagnostics."""
-        return time.monotonic() - self.received
-
-    @property
-    def familiar(self) -> bool:
-        """False: the clip is foreign to the checkpoint, and the vector means nothing."""
-        return self.novelty <= 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Match:
-    """An embedding that a text was waited for with."""
-
-    score: float  # cosine
-    seen: Seen
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """Which candidate answers a question best."""
-
-    best: str
-    scores: dict[str, float]  # cosine of every candidate, best first
-    seen: Seen  # what it is about: stamp, epoch, novelty
-
-    @property
-    def margin(self) -> float:
-        """How far the best is ahead of the second, 0 and more; infinite where there is no second."""
-        first, *others = self.scores.values()
-        return first - others[0] if others else float("inf")
-
-
-@dataclass(frozen=True)
-class Words:
-    """The Y-Decoder's words for one vector."""
-
-    text: str
-    confidence: float  # 0..1, as calibrated with the checkpoint
-    familiar: bool
 
 
 class VLJEPAClient:
@@ -219,7 +160,7 @@ class VLJEPAClient:
     def predict(self, query: str, timeout: float = 10.0) -> Seen:
         """What the predictor answers to any query about its latest clip. Raises NotThere, NoAnswer, Refused, Ended."""
         response = self._link.call(self._predict_client, Predict.Request(query=query), self._predictor, timeout)
-        return _seen(response.embedding)
+        return Seen.of(response.embedding)
 
     def encode(self, texts: Sequence[str], space_id: str = "", timeout: float = 10.0) -> np.ndarray:
         """(N, D) float32 of norm 1: where texts lie, in the space `space_id` ("": the decoder's, whichever it is).
@@ -256,7 +197,7 @@ class VLJEPAClient:
     # inside; the three of `_take` run in the client's thread
 
     def _take_embedding(self, message: SemanticEmbedding) -> None:
-        seen = _seen(message)
+        seen = Seen.of(message)
         if not abs(float(np.linalg.norm(seen.vector_D)) - 1) <= NORM_TOLERANCE:  # written so that a NaN fails
             self._bad_vectors += 1
             if self._bad_vectors == 1:
@@ -305,11 +246,3 @@ class VLJEPAClient:
         if len(self._texts) + len(texts) > CACHED_TEXTS:
             self._texts.clear()
         self._texts |= {(space_id, text): vector_D for text, vector_D in zip(texts, vectors_ND)}
-
-
-def _seen(message: SemanticEmbedding) -> Seen:
-    return Seen(
-        vector_D=np.array(message.vector, np.float32), space_id=message.space_id, query=message.query,
-        stamp_ns=message.header.stamp.sec * NS + message.header.stamp.nanosec, frame_id=message.header.frame_id,
-        epoch=message.epoch, sequence=message.sequence, novelty=message.novelty,
-    )
