@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vljepa_ros.viewing.annotate import Bars, Box, Sizes, Words, age, annotate, facts
+from vljepa_ros.viewing.annotate import Bars, Words, age, annotate, facts
 from vljepa_ros.viewing.fonts import Fonts
+from vljepa_ros.viewing.style import Box, Sizes
 from vljepa_ros.viewing.understanding import History, Understanding
 
 FONTS = Fonts()

@@ -5,57 +5,17 @@ important first. Nothing outside of them is touched. Sizes are pixels and grow w
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
+from vljepa_ros.viewing.curve import draw_history
 from vljepa_ros.viewing.fonts import Fonts
-from vljepa_ros.viewing.understanding import History, Understanding
+from vljepa_ros.viewing.style import ALERT, CURVE, FAINT, GROUND, GROUND_SHARE, INK, SOFT, TRACK, Box, Sizes
+from vljepa_ros.viewing.understanding import Understanding
 from vljepa_ros.viewing.wrapping import printable
 
-GROUND, GROUND_SHARE = (17, 21, 27), 0.80  # so dark that white letters stay legible over a white wall
-INK, SOFT, FAINT, TRACK = (242, 245, 248), (184, 193, 202), (130, 140, 151), (82, 91, 102)
-CURVE, FILL, ALERT = (121, 166, 220), (44, 62, 86), (242, 166, 90)  # what changes and what is to be doubted share one
-LETTERS = 0.031  # of the shorter side (of a picture of four to three)
-LEAST, LEAST_SMALL = 11, 10
-LINE = 1.3  # line height as a multiple of the letters' size
 MOST_LINES = 5
 LONGEST = 2000  # letters of a text that are looked at; no picture holds more
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle of pixels: rows top to bottom, columns left to right, the last ones excluded."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What a picture's own size says about everything in it."""
-
-    text: int
-    small: int
-    pad: int
-    line: int
-    small_line: int
-    bar: int
-    strip: int
-    stroke: int
-
-    @staticmethod
-    def of(height: int, width: int) -> Sizes:
-        text = max(LEAST, round(LETTERS * min(height, 0.75 * width)))
-        small = max(LEAST_SMALL, round(0.78 * text))
-        return Sizes(
-            text=text, small=small, pad=round(0.7 * text), line=round(LINE * text), small_line=round(LINE * small),
-            bar=max(2, round(0.2 * text)), strip=round(1.9 * text), stroke=max(1, round(text / 16)),
-        )
 
 
 def annotate(image_HWC: np.ndarray, known: Understanding, fonts: Fonts) -> np.ndarray:
@@ -241,41 +201,3 @@ def darkened(image_HWC: np.ndarray, box: Box) -> np.ndarray:
     ground = np.multiply(GROUND, GROUND_SHARE)
     region[...] = (region * (1 - GROUND_SHARE) + ground + 0.5).astype(np.uint8)
     return region
-
-
-def draw_history(region_HWC: np.ndarray, box: Box, history: History, s: Sizes) -> None:
-    """Distance as an area with its line, the threshold dashed, changes as strokes; now is on the right.
-
-    The square root of a merge cost goes with the distance between means: quiet stretches stay visible beside great changes.
-    """
-    part = np.ascontiguousarray(region_HWC[box.top : box.bottom, box.left : box.right])
-    high, wide = part.shape[:2]
-    distance, threshold = (np.sqrt(np.maximum(np.nan_to_num(one), 0)) for one in (history.distance, history.threshold))
-    top = 1.1 * max(1e-3, float(distance.max()), 1.25 * float(threshold.max()))
-    x = (1 - history.ago_s / history.seconds) * (wide - 1)
-    cv2.line(part, (0, high - 1), (wide - 1, high - 1), TRACK, 1)
-    for span in np.split(np.arange(len(x)), np.flatnonzero(np.diff(history.epoch)) + 1):
-        line = points(x[span], distance[span], top, high)
-        area = np.concatenate([[[line[0, 0], high - 1]], line, [[line[-1, 0], high - 1]]])
-        cv2.fillPoly(part, [area.astype(np.int32)], FILL, cv2.LINE_8)
-        cv2.polylines(part, [line.astype(np.int32)], False, CURVE, s.stroke, cv2.LINE_AA)
-        dashed(part, points(x[span], threshold[span], top, high), s)
-    for ago_s in history.changes_ago_s:
-        at = round((1 - ago_s / history.seconds) * (wide - 1))
-        cv2.line(part, (at, 0), (at, high - 1), ALERT, s.stroke, cv2.LINE_8)
-    region_HWC[box.top : box.bottom, box.left : box.right] = part
-
-
-def points(x: np.ndarray, value: np.ndarray, top: float, high: int) -> np.ndarray:
-    """(N, 2) pixels of a curve from 0 at the bottom to `top`."""
-    return np.round(np.stack([x, (1 - value / top) * (high - 1)], axis=1)).astype(np.int64)
-
-
-def dashed(part: np.ndarray, line: np.ndarray, s: Sizes) -> None:
-    """A curve that is there for `text / 3` pixels, and away for as many."""
-    step = max(3, s.text // 3)
-    columns = np.arange(line[0, 0], line[-1, 0] + 1)
-    rows = np.round(np.interp(columns, line[:, 0], line[:, 1])).astype(int)
-    drawn = (columns // step) % 2 == 0
-    for row in range(s.stroke):
-        part[np.clip(rows[drawn] + row, 0, part.shape[0] - 1), np.clip(columns[drawn], 0, part.shape[1] - 1)] = SOFT
