@@ -114,7 +114,7 @@ def test_nothing_is_drawn_and_no_camera_subscribed_until_somebody_watches(
     image = noise(1, height=240, width=320)[0]
     for k in range(3):
         robot.film(to_image(image, START_NS + k), seen)
-    assert len(drawn) == len(seen) == 3 == view._drawn.total
+    assert len(drawn) == len(seen) == 3 == view._figures.drawn.total
     bench.until(lambda: bench.values(PICTURES).get("pictures") == "3", "the count in /diagnostics")
     bench.outside.destroy_subscription(robot.ear)
     bench.until(lambda: bench.outside.count_subscribers("image") == 0, "the camera being left alone again")
@@ -173,7 +173,7 @@ def test_no_more_pictures_than_the_rate_says(robot: Robot, noise: Any, to_image:
         bench.send(view, to_image(image, START_NS + k))
     bench.until(lambda: seen, "the first picture")
     bench.until(lambda: bench.values(CAMERA).get("frames") == "4", "all of the camera's images")
-    assert len(seen) == 1 and view._drawn.total == 1 and not view._mailbox._full
+    assert len(seen) == 1 and view._figures.drawn.total == 1 and not view._mailbox._full
 
 
 def test_texts_are_compared_and_changed_while_the_node_runs(robot: Robot, bench: Any, noise: Any, to_image: Any) -> None:
@@ -218,6 +218,28 @@ def test_texts_that_are_none_are_refused_and_the_others_stay(robot: Robot, texts
     assert view._comparison.texts == ("The drawer is open.",)
     locked = view.set_parameters([Parameter("rate_hz", value=3.0)])[0]
     assert not locked.successful and "rate_hz" in locked.reason
+
+
+def test_texts_that_cannot_be_read_whole_or_judged_are_refused(
+    robot: Robot, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = robot.look_at()
+    long = view.set_parameters([Parameter("texts", value=["lamp", "x" * 33])])[0]
+    assert not long.successful and "texts[1] has 33 tokens" in long.reason
+    assert view._comparison._model is None and view._comparison.texts == (), "nothing changed, nothing was loaded"
+
+    def fail(texts: Any) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(view._comparison, "check", fail)
+    result = view.set_parameters([Parameter("texts", value=LAMP)])[0]
+    assert not result.successful and "OSError: the disk is gone" in result.reason and view.state == "active"
+
+
+def test_texts_too_long_fail_configure_in_one_line(bench: Any) -> None:
+    view = bench.view(active=False, texts=["x" * 33])
+    view.trigger_configure()
+    assert view.state == "unconfigured" and "texts[0] has 33 tokens" in view.fault
 
 
 def test_texts_that_cannot_be_encoded_are_named(robot: Robot, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:

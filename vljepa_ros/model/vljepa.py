@@ -26,6 +26,7 @@ from .checkpoint import STEMS, TOKENIZERS, CheckpointError
 from .config import ModelConfig
 from .engine import TorchEngine, make_engine
 from .familiarity import Familiarity
+from .lengths import check_queries, check_texts
 from .predictor import Predictor
 from .preprocess import normalise, resize_frame
 from .text_decoder import Candidate, TextDecoder
@@ -180,8 +181,7 @@ class VLJEPA:
     def check_queries(self, queries: Sequence[str]) -> None:
         """ValueError names the first query that is longer than the Predictor reads: `predict` would cut it in silence."""
         self._part("predictor")
-        cfg = self.config.predictor
-        _check_lengths("queries", queries, self.tokenizers["query"], cfg.max_query_tokens - cfg.query_bos)
+        check_queries(_texts(queries), self.config.predictor, self.tokenizers["query"])
 
     def novelty(self, tokens_1ND: Tensor) -> float:
         """How foreign a clip is to the checkpoint's training, >= 0: its distance over the largest that counts as familiar.
@@ -211,10 +211,7 @@ class VLJEPA:
     def check_texts(self, texts: Sequence[str]) -> None:
         """ValueError names the first text that is empty or longer than the Y-Encoder reads: `encode_text` would cut it."""
         self._part("text_encoder")
-        cfg = self.config.text_encoder
-        if "" in texts:
-            raise ValueError(f"texts[{list(texts).index('')}] is empty and lies nowhere in the space")
-        _check_lengths("texts", texts, self.tokenizers["text"], cfg.max_tokens - cfg.bos - cfg.eos)
+        check_texts(_texts(texts), self.config.text_encoder, self.tokenizers["text"])
 
     def decode(self, vectors: np.ndarray) -> list[str]:
         """(N, D) or (D,) -> one text per vector."""
@@ -320,13 +317,6 @@ def _texts(texts: Sequence[str]) -> list[str]:
     if isinstance(texts, str):
         raise TypeError(f"give a list of texts, not the text {texts!r}")
     return list(texts)
-
-
-def _check_lengths(name: str, texts: Sequence[str], tokenizer: Tokenizer, room: int) -> None:
-    for index, (text, count) in enumerate(zip(texts, tokenizer.count(_texts(texts)))):
-        if count > room:
-            shown = text if len(text) <= 40 else f"{text[:40]}..."
-            raise ValueError(f"{name}[{index}] has {count} tokens where this checkpoint reads {room}, shorten it: {shown!r}")
 
 
 def _unit(vectors_ND: Tensor) -> np.ndarray:

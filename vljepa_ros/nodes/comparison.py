@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from vljepa_ros.model import VLJEPA
+from vljepa_ros.model import VLJEPA, CheckpointError, checkpoint
+from vljepa_ros.model.checkpoint import TOKENIZERS
+from vljepa_ros.model.lengths import check_texts
+from vljepa_ros.model.tokenizer import Tokenizer
 from vljepa_ros.nodes.loading import load_model
 from vljepa_ros.nodes.parameters import NodeParams
 from vljepa_ros.nodes.worker import Worker
@@ -22,10 +25,24 @@ class Comparison:
     def __init__(self, params: NodeParams) -> None:
         self.texts: Texts = ()
         self._params = params
-        self._model: VLJEPA | None = None
+        self._model: VLJEPA | None = None  # the worker's
+        self._manifest: checkpoint.Manifest | None = None
+        self._tokenizer: Tokenizer | None = None  # not the worker's: texts are judged before it has them
         self._vectors: dict[str, np.ndarray] = {}  # replaced whole, never changed: two threads look at it
         self._mailbox: Mailbox[Texts] | None = None
         self._worker: Worker[Texts] | None = None
+
+    def check(self, texts: Texts) -> None:
+        """Raises ValueError for a text that the text encoder cannot read whole, CheckpointError where there is no encoder."""
+        if not texts:
+            return
+        if self._tokenizer is None:
+            folder = checkpoint.resolve(self._params.checkpoint)
+            self._manifest = checkpoint.read_manifest(folder)
+            if "text_encoder" not in self._manifest.weights:
+                raise CheckpointError(folder, "has no part text_encoder", "take a checkpoint that has it, or set texts to []")
+            self._tokenizer = checkpoint.load_tokenizer(folder, self._manifest, TOKENIZERS["text_encoder"])
+        check_texts(texts, self._manifest.config.text_encoder, self._tokenizer)
 
     def prepare(self, texts: Texts) -> None:
         """Have them, when this returns. Raises CheckpointError."""

@@ -38,7 +38,7 @@ class ManagedNode(LifecycleNode):
         self.fault = ""  # the latest transition that failed, and why; "" since one succeeded
         self._handler = RosHandler(self.get_logger())
         self._handler.attach()
-        self.parameters = Parameters(self, groups, self._locked, self.check_live, self._change_live)
+        self.parameters = Parameters(self, groups, self._locked, self._check_live, self._change_live)
         self.diagnostics = Diagnostics(self)
         self.diagnostics.add("node", self._report)
         self.outputs = Outputs(self)
@@ -68,7 +68,7 @@ class ManagedNode(LifecycleNode):
         raise NotImplementedError
 
     def check_live(self, prefix: str, params: Any) -> None:
-        """Raise ValueError for live parameters that do not fit what was configured. `params`: the group's dataclass, changed."""
+        """Raise for live parameters that do not fit what was configured. `params`: the group's dataclass, changed."""
 
     def change_live(self) -> None:
         """Take over the live parameters; the node is inactive or active."""
@@ -177,6 +177,13 @@ class ManagedNode(LifecycleNode):
         if self.state in (INACTIVE, ACTIVE):
             return "parameters are read on configure; bring the node to unconfigured first (deactivate, cleanup)"
         return ""
+
+    def _check_live(self, prefix: str, params: Any) -> None:
+        """Whatever is wrong with them is a refusal. rclpy would die of anything but ValueError."""
+        try:
+            self.check_live(prefix, params)
+        except Exception as error:
+            raise ValueError(_one_line(error)) from error
 
     def _change_live(self) -> None:
         """rclpy would die of what is raised here."""

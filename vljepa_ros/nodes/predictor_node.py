@@ -10,7 +10,6 @@ with another query 0 a new epoch begins, so that the detector never holds the an
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,15 +32,13 @@ from vljepa_ros.nodes.diagnostics import Status
 from vljepa_ros.nodes.lifecycle import ACTIVE, ManagedNode, run
 from vljepa_ros.nodes.loading import load_model
 from vljepa_ros.nodes.parameters import NodeParams
+from vljepa_ros.nodes.predictor_figures import NEW_QUERY, PredictorFigures
 from vljepa_ros.nodes.services import WAITING, Refused
-from vljepa_ros.nodes.statistics import Durations, Rate, Recent
 from vljepa_ros.nodes.worker import Turns, Worker
 from vljepa_ros.srv import Predict
 from vljepa_ros.streaming import Clip, ClipBuffer, ClipParams, Embedding, Frame, Mailbox, TransitionDetector, TransitionParams
 from vljepa_ros.streaming.parameters import parameter
 
-DROPS = ("duplicate_stamp", "zero_stamp")  # what ClipBuffer counts and loses; its other counts are why epochs began
-NEW_QUERY = "queries"  # why an epoch began: query 0 was changed
 WARM_UP = 2  # clips: the first call allocates, the second takes as long as any
 
 
@@ -91,10 +88,7 @@ class PredictorNode(ManagedNode):
         self._space_publisher: LifecyclePublisher | None = None
         self._first_epoch = 0  # of the next clip buffer: epochs count up over the node's life
         self._paused = False  # the clip buffer holds frames of an earlier activation
-        self._transitions = 0
-        self._embeddings, self._latency, self._model_time = Rate(), Durations(), Durations()
-        self._drops: Counter[str] = Counter(newer_clip=0, deactivated=0, model_error=0)
-        self._recent_drops, self._recent_epochs = Recent(), Recent()
+        self._figures = PredictorFigures()
         self.diagnostics.add("camera", self._report_camera)
         self.diagnostics.add("clips", self._report_clips)
         self.diagnostics.add("model", self._report_model)
@@ -123,7 +117,7 @@ class PredictorNode(ManagedNode):
         self._publish_space()
         if self._paused:
             self._clips.flush("reactivation")
-        self._embeddings.restart()
+        self._figures.embeddings.restart()
         self._viewed = None
         self._inbox = Turns(Mailbox(), WAITING)
         self._worker = Worker("predictor worker", self._inbox, self._work, self.requests.on_death)
@@ -136,11 +130,12 @@ class PredictorNode(ManagedNode):
         worker, self._worker = self._worker, None
         if worker is not None:
             self._paused = True
+            self._figures.drops["deactivated"] += not self._inbox.stream.empty
             try:
                 worker.stop()
             finally:
                 self.requests.close("predictor_node was deactivated before it came to this; ask again when it is active")
-                self._drops["model_error"] += worker.failures
+                self._figures.drops["model_error"] += worker.failures
 
     def release(self) -> None:
         if self._clips is not None:
@@ -184,7 +179,7 @@ class PredictorNode(ManagedNode):
         arrived = time.perf_counter()
         clip = self._clips.push(frame)
         if clip is not None and self._inbox.put((clip, arrived, self._queries)) is not None:
-            self._drops["newer_clip"] += 1
+            self._figures.drops["newer_clip"] += 1
 
     def _work(self, item: tuple[Clip, float, tuple[str, ...]] | Callable[[], None]) -> None:
         """The worker's: a clip, or a request."""
@@ -197,17 +192,17 @@ class PredictorNode(ManagedNode):
         """One clip to embeddings, and perhaps a transition."""
         started = time.perf_counter()
         seen = self._model.look(clip.frames_THWC, queries)
-        self._model_time.add(time.perf_counter() - started)
+        self._figures.model_time.add(time.perf_counter() - started)
         self._viewed = Viewed(clip, seen.tokens_1ND, seen.novelty)
         embeddings = [self._embedding(self._viewed, query, vector_D) for query, vector_D in zip(queries, seen.vectors_QD)]
         for embedding in embeddings:
             self._embedding_publisher.publish(embedding_to_message(embedding))
-        self._latency.add(time.perf_counter() - arrived)
-        self._embeddings.tick()
+        self._figures.latency.add(time.perf_counter() - arrived)
+        self._figures.embeddings.tick()
         transition = self._detector.update(embeddings[0])
         if transition is not None:
             self._transition_publisher.publish(transition_to_message(transition))
-            self._transitions += 1
+            self._figures.transitions += 1
         if self._distance_publisher.get_subscription_count():
             self._distance_publisher.publish(distance_to_message(self._detector.measured(embeddings[0])))
 
@@ -234,51 +229,10 @@ class PredictorNode(ManagedNode):
             status.summary = "not configured"
 
     def _report_clips(self, status: Status) -> None:
-        if self._clips is None:
-            status.summary = "not configured"
-            return
-        counts, epoch = self._clips.counts, self._clips.epoch
-        epochs = {cause: count for cause, count in counts.items() if cause not in DROPS}
-        status.summary = f"epoch {epoch}"
-        status.value("epoch", epoch)
-        status.counts("drops", {cause: counts[cause] for cause in DROPS})
-        status.counts("epochs", epochs)
-        recent = self._recent_epochs.look(counts)
-        if "zero_stamp" in recent:
-            status.error(f"{counts['zero_stamp']} images came without a stamp and were dropped; set clip.stamp_source to arrival")
-        if "duplicate_stamp" in recent:
-            status.warn(f"{counts['duplicate_stamp']} images repeated the stamp before them and were dropped")
-        broke = [cause for cause in epochs if cause in recent and cause != NEW_QUERY]
-        if broken := [f"{cause} {epochs[cause]}" for cause in broke]:
-            status.warn(f"the stream broke and epoch {epoch} began ({', '.join(broken)})")
+        self._figures.report_clips(status, self._clips)
 
     def _report_model(self, status: Status) -> None:
-        worker, model = self._worker, self._model
-        drops = self._drops.copy()
-        drops["model_error"] += worker.failures if worker is not None else 0
-        error = worker.last_error if worker is not None else ""
-        for key, value in (
-            ("embeddings", self._embeddings.total), ("embeddings_per_s", self._embeddings.per_second),
-            ("transitions", self._transitions), *self._latency.values("latency_ms"), *self._model_time.values("model_ms"),
-            ("last_error", error),
-        ):
-            status.value(key, value)
-        status.counts("drops", drops)
-        if model is None:
-            status.summary = "not configured"
-            return
-        status.hardware_id = model.config.name
-        status.value("space_id", model.space_id)
-        for key in ("segment", "distance", "threshold"):
-            status.value(key, getattr(self._detector, key))
-        status.summary = f"{self._embeddings.per_second:.1f} embeddings/s"
-        recent = self._recent_drops.look(drops)
-        if "newer_clip" in recent:
-            status.warn(f"{drops['newer_clip']} clips gave way to newer ones: the model is slower than clip.stride_s")
-        if worker is not None and worker.problem:
-            status.error(worker.problem)
-        elif "model_error" in recent:
-            status.warn(f"the model failed on {drops['model_error']} clips; the last: {error}")
+        self._figures.report_model(status, self._model, self._worker, self._detector)
 
 
 def main(args: list[str] | None = None) -> None:

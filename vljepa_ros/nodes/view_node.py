@@ -6,7 +6,6 @@ The camera is subscribed to only while somebody watches the picture, so that a v
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass
 
 from rclpy.clock import Clock, ClockType
@@ -25,8 +24,8 @@ from vljepa_ros.nodes.lifecycle import ACTIVE, ManagedNode, run
 from vljepa_ros.nodes.parameters import NodeParams
 from vljepa_ros.nodes.predictor_topics import SILENCE_S, PredictorTopics
 from vljepa_ros.nodes.scalars import Scalars, slugs
-from vljepa_ros.nodes.statistics import Durations, Rate, Recent
 from vljepa_ros.nodes.topics import Input
+from vljepa_ros.nodes.view_figures import ViewFigures
 from vljepa_ros.nodes.worker import Worker
 from vljepa_ros.streaming import DecodedText, Distance, Embedding, Frame, Mailbox, Transition
 from vljepa_ros.streaming.parameters import parameter
@@ -89,9 +88,7 @@ class ViewNode(ManagedNode):
         self._watch: Timer | None = None
         self._watched = False
         self._due = 0.0  # monotonic time from which on the next frame is drawn
-        self._drawn, self._draw_time = Rate(), Durations()
-        self._drops: Counter[str] = Counter(newer_frame=0, bad_text=0, draw_error=0)
-        self._recent = Recent()
+        self._figures = ViewFigures()
         self.diagnostics.add("camera", self._report_camera)
         self.diagnostics.add("input", self._report_input)
         self.diagnostics.add("pictures", self._report_pictures)
@@ -102,6 +99,7 @@ class ViewNode(ManagedNode):
         self._query = params.query or manifest.config.prompts.get("state", "")
         self._fonts = Fonts(params.font)
         self._comparison = Comparison(params)
+        self.check_live("", params)
         self._comparison.prepare(params.texts)
         self._topics = PredictorTopics(
             self, manifest.space_id, manifest.config.dim, self._query, self._on_embedding, self._on_transition, self._on_distance,
@@ -118,7 +116,7 @@ class ViewNode(ManagedNode):
         self._board = Board(self._params.history_s)
         self._newest = self._words = None
         self._heard_at = time.monotonic()
-        self._drawn.restart()
+        self._figures.drawn.restart()
         self._mailbox = Mailbox()
         self._worker = Worker("view worker", self._mailbox, self._draw, what="drawing")
         self._comparison.start()
@@ -139,13 +137,16 @@ class ViewNode(ManagedNode):
             if worker is not None:
                 worker.stop()
         finally:
-            self._drops["draw_error"] += worker.failures if worker is not None else 0
+            self._figures.drops["draw_error"] += worker.failures if worker is not None else 0
             if self._comparison is not None:
                 self._comparison.stop()
 
     def release(self) -> None:
         self._fonts = self._comparison = self._topics = self._texts = self._camera = self._scalars = None
         self._image_publisher = self._compressed_publisher = self._mailbox = None
+
+    def check_live(self, prefix: str, params: ViewParams) -> None:
+        self._comparison.check(params.texts)
 
     def change_live(self) -> None:
         texts = self.parameters.value("texts")
@@ -184,7 +185,7 @@ class ViewNode(ManagedNode):
         try:
             text = text_from_message(message)
         except ValueError:  # a trigger that this version does not know
-            self._drops["bad_text"] += 1
+            self._figures.drops["bad_text"] += 1
             return
         if text.request.query == self._query:
             self._words = text
@@ -213,7 +214,7 @@ class ViewNode(ManagedNode):
         silent_s = now - self._heard_at
         note = f"no embedding for {silent_s:.0f} s" if silent_s >= SILENCE_S else ""
         if self._mailbox.put((frame, self._board.look(note))) is not None:
-            self._drops["newer_frame"] += 1
+            self._figures.drops["newer_frame"] += 1
 
     def _draw(self, item: tuple[Frame, Understanding]) -> None:
         """The worker's: one picture, for whom it is there."""
@@ -227,8 +228,8 @@ class ViewNode(ManagedNode):
             self._image_publisher.publish(frame_to_image(drawn))
         if compressed:
             self._compressed_publisher.publish(frame_to_compressed_image(drawn, self._params.jpeg_quality))
-        self._drawn.tick()
-        self._draw_time.add(time.perf_counter() - started)
+        self._figures.drawn.tick()
+        self._figures.draw_time.add(time.perf_counter() - started)
 
     # reports
 
@@ -248,33 +249,7 @@ class ViewNode(ManagedNode):
             status.summary = "not configured"
 
     def _report_pictures(self, status: Status) -> None:
-        worker, comparison = self._worker, self._comparison
-        drops = self._drops.copy()
-        drops["draw_error"] += worker.failures if worker is not None else 0
-        error = worker.last_error if worker is not None else ""
-        for key, value in (
-            ("pictures", self._drawn.total), ("pictures_per_s", self._drawn.per_second), *self._draw_time.values("draw_ms"),
-            ("last_error", error),
-        ):
-            status.value(key, value)
-        status.counts("drops", drops)
-        if comparison is None:
-            status.summary = "not configured"
-            return
-        status.value("texts", len(comparison.texts))
-        status.value("texts_missing", comparison.missing)
-        status.summary = f"{self._drawn.per_second:.1f} pictures/s"
-        recent = self._recent.look(drops)
-        if comparison.problem:
-            status.error(f"{comparison.missing} of {len(comparison.texts)} texts are not compared: {comparison.problem}")
-        if worker is not None and worker.problem:
-            status.error(worker.problem)
-        elif "draw_error" in recent:
-            status.warn(f"drawing failed {drops['draw_error']} times; the last: {error}")
-        if "newer_frame" in recent:
-            status.warn(f"{drops['newer_frame']} frames gave way to newer ones: drawing is slower than rate_hz")
-        if "bad_text" in recent:
-            status.warn(f"{drops['bad_text']} texts were of a kind that is not known here")
+        self._figures.report(status, self._comparison, self._worker)
 
 
 def main(args: list[str] | None = None) -> None:

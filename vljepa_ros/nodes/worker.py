@@ -79,7 +79,7 @@ class Turns(Generic[T]):
 
     def __init__(self, stream: Inbox[T], capacity: int) -> None:
         """`stream` has a `put` that never blocks. `capacity`: requests that may wait."""
-        self._stream = stream
+        self.stream = stream
         self._capacity = capacity
         self._changed = threading.Condition()
         self._requests: deque[Callable[[], None]] = deque()
@@ -94,7 +94,7 @@ class Turns(Generic[T]):
     def put(self, item: T) -> T | None:
         """The stream's tray. Never blocks; returns what the stream's inbox returns."""
         with self._changed:
-            given_up = self._stream.put(item)
+            given_up = self.stream.put(item)
             self._changed.notify()
             return given_up
 
@@ -110,20 +110,20 @@ class Turns(Generic[T]):
     def get(self, timeout: float | None = None) -> T | Callable[[], None] | None:
         """What is due, waiting at most `timeout` seconds. None: nothing came, or the inbox is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self.closed or self._requests or not self._stream.empty, timeout)
+            self._changed.wait_for(lambda: self.closed or self._requests or not self.stream.empty, timeout)
             if self.closed:
                 return None
-            if self._requests and (self._request_next or self._stream.empty):
+            if self._requests and (self._request_next or self.stream.empty):
                 self._request_next = False
                 return self._requests.popleft()
             self._request_next = True
-            return self._stream.get(0)
+            return self.stream.get(0)
 
     def close(self) -> None:
         """Wake every waiter with None; what was still waiting stays undone."""
         with self._changed:
             self.closed = True
-            self._stream.close()
+            self.stream.close()
             self._requests.clear()
             self._changed.notify_all()
 
