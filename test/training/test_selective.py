@@ -126,6 +126,8 @@ def test_the_gap_to_ward_is_a_share_of_its_score_and_none_beyond_the_way_s_rates
     assert gap["gap"]["value"] == pytest.approx(0, abs=1e-9) and gap["gap"]["low"] == pytest.approx(0, abs=1e-9)
     slow = curves_of(judged([Point(speaking(1.0), {})])).against(ONLINE, "ward")[0]["gap"]
     assert slow["value"] is slow["low"] is None
+    assert command.gap_in_words(gap) == "+0 % (0 to 0) at 0.17 per s"
+    assert command.gap_in_words({"gap": slow, "decodes_per_s": 0.5}) == "no setting at 0.5 per s"
 
 
 def test_only_what_a_reference_is_held_against_is_said_and_a_report_is_plain_json():
@@ -255,5 +257,11 @@ def test_the_whole_command_leaves_a_report_and_a_figure_and_goes_on_where_it_was
     assert {k: v for k, v in again.items() if k != "took_s"} == {k: v for k, v in found.items() if k != "took_s"}
     with pytest.raises(SystemExit, match="remove"):
         command.main([*asked[:3], "5", *asked[4:]])
-    with pytest.raises(SystemExit):
-        command.main([*asked, "--streams", "0"])
+    with pytest.raises(SystemExit, match="5 to 2"):
+        command.main([*asked, "--gap", "5", "2"])
+    with pytest.raises(SystemExit, match="nowhere"):
+        command.main([*asked[2:], "--checkpoint", str(tmp_path / "nowhere")])
+    for wrong in (["--streams", "0"], ["--figure", "curves.mp4"]):
+        with pytest.raises(SystemExit):
+            command.main([*asked, *wrong])
+    assert {p.name for p in tmp_path.iterdir()} == {"report.json", "report_streams", "figure.png"}

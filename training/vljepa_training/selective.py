@@ -16,14 +16,14 @@ from pathlib import Path
 
 from vljepa_ros.evaluation.selective import sweep
 from vljepa_ros.evaluation.tradeoff import MATCHINGS
-from vljepa_ros.model import VLJEPA
+from vljepa_ros.model import VLJEPA, CheckpointError
 
 from .evals.__main__ import write
 from .evals.recordings import Recordings, Worlds
 from .evals.selective import MEASURES, decide, references, report, score
 from .evals.selective_figure import draw
 
-log = logging.getLogger(__name__)
+FORMATS = (".png", ".svg", ".pdf")
 
 
 def study(checkpoint: str, worlds: Worlds, count: int, folder: Path) -> dict:
@@ -58,17 +58,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=180.0, help="of every stream")
     parser.add_argument("--gap", type=float, nargs=2, default=(2.0, 10.0), metavar="S", help="seconds between boundaries")
     parser.add_argument("--json", type=Path, required=True, help="where the report goes; embeddings go into a folder beside it")
-    parser.add_argument("--figure", type=Path, help="where the curves go, .png or .svg")
+    parser.add_argument("--figure", type=Path, help=f"where the curves go, {', '.join(FORMATS)}")
     args = parser.parse_args(argv)
     if args.streams < 1:
         parser.error(f"--streams must be at least 1, got {args.streams}")
+    if args.figure and args.figure.suffix not in FORMATS:
+        parser.error(f"--figure must end in one of {', '.join(FORMATS)}, got {args.figure}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if why := can_render():
         sys.exit(f"the study renders its worlds: {why}. Install EGL (Debian: libegl1 libgl1-mesa-dri) or set MUJOCO_GL.")
-    worlds = Worlds(args.seed, args.seconds, tuple(args.gap))
+    folder = args.json.with_name(f"{args.json.stem}_streams")
     try:
-        found = study(args.checkpoint, worlds, args.streams, args.json.with_suffix(""))
-    except ValueError as error:
+        found = study(args.checkpoint, Worlds(args.seed, args.seconds, tuple(args.gap)), args.streams, folder)
+    except (ValueError, CheckpointError) as error:
         sys.exit(str(error))
     write(found, args.json)
     if args.figure:
@@ -77,6 +79,16 @@ def main(argv: list[str] | None = None) -> None:
         for measure in MEASURES:
             for reduction in found[matching][measure]["reduction"].values():
                 print(f"{matching}, {measure}: {reduction['in_words']}")
+            for other, gaps in found[matching][measure]["online_against"].items():
+                print(f"{matching}, {measure}: online against {other}: {', '.join(map(gap_in_words, gaps))}")
+
+
+def gap_in_words(against: dict) -> str:
+    """ "+3 % (-1 to 7) at 0.35 per s": an entry of `Curves.against`."""
+    gap, rate = against["gap"], f"at {against['decodes_per_s']:.2g} per s"
+    if gap["value"] is None:
+        return f"no setting {rate}"
+    return f"{100 * gap['value']:+.0f} % ({100 * gap['low']:.0f} to {100 * gap['high']:.0f}) {rate}"
 
 
 if __name__ == "__main__":

@@ -41,6 +41,10 @@ class Worlds:
     gap_s: tuple[float, float] = (2.0, 10.0)
     stride_s: float = 0.2
 
+    def __post_init__(self) -> None:
+        if not 0 < self.gap_s[0] <= self.gap_s[1]:
+            raise ValueError(f"gap_s must be above 0 and ascend, got {self.gap_s[0]:g} to {self.gap_s[1]:g}")
+
     def stream(self, number: int) -> Stream:
         return Stream(self.seed * 100_003 + FIRST_WORLD + number, self.seconds, gap_s=self.gap_s)
 

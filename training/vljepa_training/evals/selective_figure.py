@@ -85,7 +85,7 @@ def _panel(axes, found: dict) -> None:
     for shipped in found["ways"][SHIPPED]:
         at = shipped["decodes_per_s"], shipped["score"]["value"]
         axes.plot(*at, marker="D", markersize=7, color=STYLE[ONLINE][0], markeredgecolor="white", zorder=6)
-        axes.annotate("as shipped", at, (0, 9), textcoords="offset points", ha="center", color=STYLE[ONLINE][0], fontsize=8)
+        axes.annotate("as shipped", at, (-7, 10), textcoords="offset points", ha="right", color=STYLE[ONLINE][0], fontsize=8)
     _labels(axes, ends)
 
 
