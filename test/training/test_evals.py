@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +18,7 @@ from vljepa_training.tabletop import language
 from vljepa_training.tabletop.phrases import ACTIONS
 from vljepa_training.tabletop.state import CHANGING, EVENTS, OPPOSITE
 from vljepa_training.tabletop.stream import Stream
+from vljepa_training.tabletop.synonyms import alternatives
 
 DIM = 96
 
@@ -35,7 +37,9 @@ class Knowing:
 
     def __init__(self, blind: bool = False) -> None:
         self.blind, self.known, self.said = blind, {}, {}
-        self.canonical = {t: words.train[0] for words in ACTIONS.values() for t in words.all}
+        self.canonical = {  # with all words exchanged that training exchanges
+            "".join(said): words.train[0] for words in ACTIONS.values() for t in words.all for said in product(*alternatives(t))
+        }
 
     def learn(self, drawn: list[clips.EvalClip]) -> None:
         for i, clip in enumerate(drawn):
