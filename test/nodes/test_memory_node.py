@@ -148,7 +148,7 @@ def test_from_the_topics_to_an_answer(bench: Any, world: World) -> None:
     early = world.ask(OPEN, until=conversions.time_from_ns(START_NS + 10**9))
     assert early.searched == 1 and [one.text for one in early.segments] == ["closed"]
     bench.until_said(SERVICES, "4 requests answered", level=b"\x00")
-    bench.until_said(RECALL, "3 segments can be recalled", level=b"\x00")
+    bench.until_said(RECALL, "2 finished segments can be recalled", level=b"\x00")
     bench.until_said(MEMORY, "3 segments", "of 1024 MiB", level=b"\x00")
 
 

@@ -76,7 +76,7 @@ class RecallService:
         if model is None:
             status.summary = "not configured"
             return
-        status.summary = f"{len(index)} segments can be recalled"
+        status.summary = f"{len(index)} finished segments can be recalled"
         status.value("searchable", len(index))
         status.value("space_id", model.space_id)
         if worker is not None and worker.problem:
