@@ -21,7 +21,7 @@ import pytest
 import torch
 
 STEPS, EVAL_EVERY, SAVE_EVERY = 21, 8, 5  # of every stage
-STAGES = ("images", "vision", "clutter", "text", "decode", "pictures", "align", "finetune", "settle")
+STAGES = ("images", "vision", "clutter", "text", "decode", "pictures", "align", "finetune", "anchor", "settle")
 STILLS, STREAMS, BUSY, HELD = 4, 5, 3, 2
 # For every line that it reads, a training in a process of its own that tells of its steps. Forked, because importing torch takes
 # longer than such a training.

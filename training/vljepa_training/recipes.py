@@ -34,8 +34,8 @@ FINETUNE = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """The stages in order: render, images, vision, clutter, tokenizer, text, decode, features, pictures, align, finetune, settle,
-    calibrate, checkpoint.
+    """The stages in order: render, images, vision, clutter, tokenizer, text, decode, features, pictures, align, finetune,
+    anchor, settle, calibrate, checkpoint.
 
     With `begin`, a checkpoint's X-Encoder and tokenizer are taken as they are (images, vision, clutter, tokenizer are left out),
     and what else of it fits is where training begins."""
@@ -57,6 +57,7 @@ class Recipe:
     pictures: Schedule  # stage 1 on single pictures
     align: Schedule  # stage 1 on pictures and video
     finetune: Schedule  # stage 2
+    anchor: Schedule  # the Y-Encoder on texts alone: other phrasings back to where the canonical ones are
     settle: Schedule  # the Y-Decoder goes on, with the Y-Encoder as it is at last
     pictures_mixture: dict[str, float]  # how often each kind of query is drawn
     align_mixture: dict[str, float]
@@ -88,6 +89,7 @@ def tabletop() -> Recipe:
             steps=250, batch=128, lr=2e-3, warmup=80, decay="constant", optimizer="muon", eval_every=250, save_every=125
         ),
         finetune=Schedule(steps=1100, batch=96, lr=2e-3, warmup=20, optimizer="muon", eval_every=500, save_every=100),
+        anchor=Schedule(steps=700, batch=128, lr=3e-4, warmup=30, eval_every=350, save_every=100),
         decode=Schedule(steps=1000, batch=96, lr=2e-3, warmup=100, optimizer="muon", eval_every=500, save_every=200),
         settle=Schedule(steps=500, batch=96, lr=1.5e-3, warmup=20, optimizer="muon", eval_every=250, save_every=100),
         pictures_mixture=PICTURES,
@@ -150,6 +152,7 @@ def tabletop_ci() -> Recipe:
         pictures=few(full.pictures, 5, 16, lr=4e-3),
         align=few(full.align, 10, 32, lr=4e-3),
         finetune=few(full.finetune, 200, 32, lr=4e-3),
+        anchor=few(full.anchor, 6, 32),
         decode=few(full.decode, 10, 16),
         settle=few(full.settle, 6, 16),
         finetune_mixture={"lamp": 0.6, "drawer": 0.2, "held": 0.2},

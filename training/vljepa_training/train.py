@@ -25,7 +25,7 @@ from .recipes import RECIPES, Recipe
 from .stages.align import AlignTask
 from .stages.decode import DecodeTask
 from .stages.features import cache_features, choose_clips, ordinary
-from .stages.text import TextTask, corpus
+from .stages.text import AnchorTask, TextTask, corpus
 from .stages.vision import StillTask, VisionHeads, VisionTask
 from .tabletop.dataset import STILLS, render
 from .tabletop.samples import StillStore, TabletopStore
@@ -82,6 +82,7 @@ class Run:
             )
             self._stage(name, align)
 
+        self._stage("anchor", AnchorTask(text_encoder, tokenizer, config.text_encoder, r.anchor.batch, r.anchor.seed))
         residuals = self._residuals(align, store, clips)
         self._stage("settle", DecodeTask(*spoken, r.settle.batch, residuals, r.settle.seed))
 

@@ -7,13 +7,16 @@ one fact are its negatives.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_ros.model import TextEncoderConfig
@@ -34,6 +37,15 @@ class TextModule(nn.Module):
         self.criterion = InfoNCE()
 
 
+class Told(NamedTuple):
+    """One thing in two phrasings, and in the canonical one."""
+
+    meaning: str
+    canonical: str
+    one: str
+    other: str
+
+
 class TextTask:
     """New worlds in every batch: of a few hundred, the encoder learns by heart which things there are together."""
 
@@ -44,8 +56,8 @@ class TextTask:
     def groups(self) -> list[dict]:
         return [{"params": list(self.module.parameters())}]
 
-    def _pairs(self, stream, rng: np.random.Generator) -> list[tuple[str, str, str]]:
-        """(meaning, phrasing, other phrasing) of what can be said about one stream.
+    def _pairs(self, stream, rng: np.random.Generator) -> list[Told]:
+        """What can be said about one stream.
 
         What differs in a fact stands beside it in the same two phrasings, the other way round: the first of one is to be told
         from the second of the other, which differs in a word or two.
@@ -53,7 +65,7 @@ class TextTask:
         scene, out = stream.scene, []
 
         def told(canonical: str, say: Callable[[np.random.Generator], str], seeds: np.ndarray) -> None:
-            out.append((language.meaning(canonical), *(say(np.random.default_rng(seed)) for seed in seeds)))
+            out.append(Told(language.meaning(canonical), canonical, *(say(np.random.default_rng(seed)) for seed in seeds)))
 
         times = [t for t, _ in stream.script.states]
         for t in rng.permutation(times)[:4]:
@@ -95,15 +107,20 @@ class TextTask:
 
     def batch(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self._seed, step])
-        pairs: list[tuple[str, str, str]] = []
+        pairs: list[Told] = []
         while len(pairs) < self._batch:
             pairs += self._pairs(training_stream(int(rng.integers(TEXT_SEEDS.start, TEXT_SEEDS.stop))), rng)
         return self._collate(pairs[: self._batch])
 
-    def _collate(self, pairs: list[tuple[str, str, str]]) -> dict[str, Tensor]:
-        group = {meaning: i for i, meaning in enumerate(dict.fromkeys(p[0] for p in pairs))}
-        ids, mask = text_tokens(self._tokenizer, [p[1] for p in pairs] + [p[2] for p in pairs], self._config)
-        return {"ids": ids, "mask": mask, "group": torch.tensor([group[p[0]] for p in pairs])}
+    def _collate(self, pairs: list[Told]) -> dict[str, Tensor]:
+        group = {meaning: i for i, meaning in enumerate(dict.fromkeys(p.meaning for p in pairs))}
+        ones, others = zip(*map(self._sides, pairs))
+        ids, mask = text_tokens(self._tokenizer, [*ones, *others], self._config)
+        return {"ids": ids, "mask": mask, "group": torch.tensor([group[p.meaning] for p in pairs])}
+
+    def _sides(self, told: Told) -> tuple[str, str]:
+        """Two texts that shall lie together."""
+        return told.one, told.other
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         one, other = encode_by_length(self.module.text_encoder, batch["ids"], batch["mask"]).chunk(2)
@@ -126,6 +143,32 @@ class TextTask:
             "hardest_other": hardest.mean().item(),
         }
         return {"score": figures["top1"] + figures["paraphrase"] - figures["hardest_other"], **figures}
+
+
+class AnchorTask(TextTask):
+    """The Y-Encoder once more, when the Predictor has learnt its space: whatever the phrasing, a text shall lie where its
+    canonical one lies, and that stays where it is, for there the predictions are.
+
+    Stages 1 and 2 see few phrasings of few worlds, and other phrasings drift meanwhile.
+    """
+
+    HOLD = 10.0  # weight of what keeps canonical texts in place
+
+    def __init__(self, text_encoder: nn.Module, tokenizer, config: TextEncoderConfig, batch: int, seed: int = 0) -> None:
+        super().__init__(text_encoder, tokenizer, config, batch, seed)
+        self._anchor = copy.deepcopy(text_encoder).eval().requires_grad_(False)
+
+    def _sides(self, told: Told) -> tuple[str, str]:
+        return told.one, told.canonical
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        said, canonical = encode_by_length(self.module.text_encoder, batch["ids"], batch["mask"]).chunk(2)
+        with torch.no_grad():
+            half = len(batch["ids"]) // 2
+            anchor = encode_by_length(self._anchor, batch["ids"][half:], batch["mask"][half:])
+        loss, similarity = self.module.criterion(said, anchor, batch["group"])
+        moved = (1 - F.cosine_similarity(canonical.float(), anchor.float())).mean()
+        return loss + self.HOLD * moved, {"top1": _top1(similarity, batch["group"]), "moved": moved.item()}
 
 
 def _top1(similarity: Tensor, group: Tensor) -> float:
