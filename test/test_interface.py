@@ -1,4 +1,4 @@
-"""The messages as they are built, as the .msg files say, and as readers without ROS see them (rosbags, from the .msg text)."""
+"""Messages and services as they are built, as their files say, and as readers without ROS see them (rosbags, from the text)."""
 from __future__ import annotations
 
 import re
@@ -12,9 +12,17 @@ FILES = {path.stem: path for folder in ("msg", "srv") for path in sorted((ROOT /
 DESIGNED = {
     "SemanticEmbedding": "header clip_start epoch sequence space_id query novelty vector",
     "WorldStateTransition": "header boundary segment_start epoch segment distance threshold space_id before after",
+    "WorldStateDistance": "header epoch segment segment_start distance threshold",
     "DecodedText": "header segment_start segment_end segment epoch trigger query text confidence familiar label score "
     "decode_seconds",
     "EmbeddingSpace": "space_id model sha256 dim clip_frames clip_period image_size queries",
+    "MemorySegment": "start end before epoch segment frame_id score text confidence familiar label thumbnail",
+}
+SERVICES = {  # request, response
+    "Predict": ("query", "success message embedding seconds"),
+    "EncodeText": ("texts", "success message space_id dim vectors seconds"),
+    "DecodeText": ("space_id dim vectors", "success message texts confidences familiar seconds"),
+    "Recall": ("text against mode since until count thumbnails", "success message space_id searched skipped segments seconds"),
 }
 
 
@@ -37,6 +45,25 @@ def test_fields_are_those_of_the_design(name):
     assert " ".join(getattr(msg, name).get_fields_and_field_types()) == DESIGNED[name]
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_services_are_those_of_the_design(name):
+    from vljepa_ros import srv
+
+    service = getattr(srv, name)
+    assert tuple(" ".join(half.get_fields_and_field_types()) for half in (service.Request, service.Response)) == SERVICES[name]
+
+
+def test_nothing_is_defined_that_is_not_designed():
+    assert set(FILES) == set(DESIGNED) | set(SERVICES)
+
+
+def test_modes_of_recall_are_the_core_s():
+    from vljepa_ros.memory import Mode
+    from vljepa_ros.srv import Recall
+
+    assert {name: getattr(Recall.Request, name) for name in Mode.__members__} == {mode.name: mode.value for mode in Mode}
+
+
 def test_triggers_are_the_core_s():
     from vljepa_ros.msg import DecodedText
     from vljepa_ros.streaming import Trigger
@@ -49,6 +76,8 @@ def a_value(message: object, seed: int = 0) -> object:
     for place, (field, kind) in enumerate(message.get_fields_and_field_types().items(), start=seed + 1):
         if kind == "sequence<float>":
             setattr(message, field, np.linspace(-1, 1, 5 + place, dtype=np.float32))
+        elif kind == "sequence<uint8>":
+            setattr(message, field, bytes(range(place)))
         elif kind == "sequence<string>":
             setattr(message, field, [f"{field} {i}" for i in range(place)])
         elif kind == "string":
@@ -73,7 +102,7 @@ def test_rosbags_reads_what_ros_writes(name):
     from vljepa_ros import msg
 
     store = get_typestore(Stores.ROS2_JAZZY)
-    for stem, path in FILES.items():
+    for stem, path in ((stem, path) for stem, path in FILES.items() if path.suffix == ".msg"):
         store.register(get_types_from_msg(path.read_text(), f"vljepa_ros/msg/{stem}"))
     sent = a_value(getattr(msg, name)())
     received = store.deserialize_cdr(serialize_message(sent), f"vljepa_ros/msg/{name}")

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from vljepa_ros.cli.player import play
-from vljepa_ros.cli.serialised import image_cdr, stamp_of
 from vljepa_ros.cli.sources import CameraMessage, open_source
+from vljepa_ros.evaluation.recorded.serialised import image_cdr, stamp_of
 
 NS = 1_000_000_000
 

@@ -91,6 +91,7 @@ def test_the_new_bag_holds_the_old_one_and_what_the_nodes_would_have_published(b
     assert {name: len(heard) for name, heard in ours.items()} == {
         name: count for name, count in {
             "predictor_node/space": 1, "predictor_node/embedding": numbers["embeddings"],
+            "predictor_node/distance": numbers["embeddings"],
             "predictor_node/transition": numbers["transitions"], "decoder_node/text": numbers["texts"],
         }.items() if count
     }  # fmt: skip
@@ -104,7 +105,7 @@ def test_the_replay_of_a_replay_goes_beside_the_first(replayed, tiny_checkpoint,
     replay(replayed[1] / "bag", tmp_path, tiny_checkpoint, "--bag", "ours")
     source = yaml.safe_load((tmp_path / "bag/metadata.yaml").read_text())["rosbag2_bagfile_information"]
     names = {one["topic_metadata"]["name"] for one in source["topics_with_message_count"]}
-    assert all(name.startswith("/replay/") for name in names) and len(names) == 4
+    assert all(name.startswith("/replay/") for name in names) and len(names) == 5
 
 
 def test_our_messages_are_those_that_are_built():

@@ -10,9 +10,9 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from vljepa_ros.cli.main import main
-from vljepa_ros.cli.replay.bag import RecordedBag
-from vljepa_ros.cli.replay.salvage import Salvage
 from vljepa_ros.cli.sources import SourceError
+from vljepa_ros.evaluation.recorded.bag import RecordedBag
+from vljepa_ros.evaluation.recorded.salvage import Salvage
 
 NS = 1_000_000_000
 IMAGE = "sensor_msgs/msg/Image"

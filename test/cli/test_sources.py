@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vljepa_ros.cli.serialised import image_cdr, picture, restamped, stamp_of
 from vljepa_ros.cli.sources import SourceError, open_source
+from vljepa_ros.evaluation.recorded.serialised import image_cdr, picture, restamped, stamp_of
 
 NS = 1_000_000_000
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vljepa_ros.evaluation.cider import cider_d, words
+from vljepa_ros.evaluation.cider import Corpus, cider_d, words
 
 WORD = st.sampled_from("the a red blue cube ball gripper pushes lifts to left right on and".split())
 TEXT = st.lists(WORD, max_size=14).map(" ".join)
@@ -95,3 +95,11 @@ def test_what_is_wrong_is_named():
 
 def test_words_leaves_words():
     assert words(" The robot's hand, on the LEFT. ") == "the robot's hand on the left"
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(CLIP, min_size=1, max_size=6), TEXT)
+def test_a_corpus_scores_any_candidate_as_if_it_were_alone_with_the_others(clips, other):
+    corpus = Corpus([references for _, references in clips])
+    assert [corpus.score(candidate, i) for i, (candidate, _) in enumerate(clips)] == list(score(clips).each)
+    assert corpus.score(other, 0) == score([(other, clips[0][1]), *clips[1:]]).each[0]

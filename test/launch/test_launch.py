@@ -1,4 +1,4 @@
-"""The launch file: both nodes become active by themselves, in a namespace, and embeddings and texts arrive.
+"""The launch file: the nodes become active by themselves, in a namespace, and embeddings, texts, segments and pictures arrive.
 
 Needs launch_ros, which comes with a system ROS 2 only, and an install space (`make setup`).
 """
@@ -47,20 +47,24 @@ def test_from_camera_to_text(
 
     arguments = {
         "checkpoint": tiny_checkpoint, "image": "/front/image_raw", "image_transport": transport, "namespace": "robot",
+        "view": "true", "memory": "true",
         "sigterm_timeout": 60, "sigkill_timeout": 60,  # launch's own; its patience of 5 s is short on a busy machine
     }
     log = tmp_path / "launch.log"
     with log.open("wb") as file:
         launched = subprocess.Popen(
             [sys.executable, "-c", LAUNCH, str(LAUNCH_FILE), *(f"{name}:={value}" for name, value in arguments.items())],
-            stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True,
+            stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
+            start_new_session=True,
         )
     outside = rclpy.create_node("outside")
     ros_executor.add_node(outside)
     embeddings: list[Any] = []
     texts: list[Any] = []
+    pictures: list[Any] = []
     statuses: dict[str, str] = {}
     outside.create_subscription(SemanticEmbedding, "/robot/predictor_node/embedding", embeddings.append, 50)
+    outside.create_subscription(Image, "/robot/view_node/image", pictures.append, 2)
     outside.create_subscription(DecodedText, "/robot/decoder_node/text", texts.append, 10)
     outside.create_subscription(
         DiagnosticArray, "/diagnostics", lambda array: statuses.update((one.name, one.message) for one in array.status), 50
@@ -90,14 +94,69 @@ def test_from_camera_to_text(
     try:
         until(lambda: statuses.get("robot/predictor_node: node") == "active", "the predictor")
         until(lambda: statuses.get("robot/decoder_node: node") == "active", "the decoder")
-        until(lambda: embeddings and texts, "embeddings and a text")
+        until(lambda: statuses.get("robot/view_node: node") == "active", "the view")
+        until(lambda: statuses.get("robot/memory_node: node") == "active", "the memory")
+        until(lambda: embeddings and texts and pictures, "embeddings, a text and a picture")
+        until(lambda: statuses.get("robot/memory_node: memory", "").startswith("1 segments"), "a segment on disk")
         assert texts[0].trigger == DecodedText.START and len(embeddings[0].vector) == 16
         os.killpg(launched.pid, signal.SIGINT)  # as a terminal does: launch relies on it
         assert launched.wait(60) == 0, log.read_text()
-        assert log.read_text().count("process has finished cleanly") == 2, log.read_text()
+        assert log.read_text().count("process has finished cleanly") == 4, log.read_text()
     finally:
         try:
             os.killpg(launched.pid, signal.SIGKILL)  # the nodes too, whatever has become of the launch
         except ProcessLookupError:
             pass
         launched.wait(10)
+
+
+def described(**arguments: str) -> list[Any]:
+    """What the launch file starts with these arguments, as actions."""
+    from launch import LaunchContext
+    from launch.actions import DeclareLaunchArgument, OpaqueFunction
+    from launch.launch_description_sources import get_launch_description_from_python_launch_file
+
+    context = LaunchContext()
+    context.launch_configurations.update(arguments)
+    actions: list[Any] = []
+    for one in get_launch_description_from_python_launch_file(str(LAUNCH_FILE)).entities:
+        if isinstance(one, DeclareLaunchArgument):
+            one.execute(context)
+        elif isinstance(one, OpaqueFunction):
+            actions += one.execute(context)
+    return actions
+
+
+def test_the_view_comes_when_it_is_asked_for() -> None:
+    assert [one.node_executable for one in described()] == ["predictor_node", "decoder_node"]
+    assert [one.node_executable for one in described(view="true")] == ["predictor_node", "decoder_node", "view_node"]
+    with pytest.raises(ValueError, match="view must be true or false, got 'perhaps'"):
+        described(view="perhaps")
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_rviz_comes_where_it_is_installed_and_brings_the_view(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ament_index_python import packages
+    from launch import LaunchContext
+    from launch.actions import LogInfo
+
+    find = packages.get_package_prefix
+
+    def prefix(name: str) -> str:
+        if name != "rviz2":
+            return find(name)
+        if not installed:
+            raise packages.PackageNotFoundError(name)
+        return "/opt/ros/somewhere"
+
+    monkeypatch.setattr(packages, "get_package_prefix", prefix)
+    *nodes, last = described(rviz="true", namespace="robot", image="/front/image_raw")
+    assert [one.node_executable for one in nodes] == ["predictor_node", "decoder_node", "view_node"]
+    if not installed:
+        assert isinstance(last, LogInfo)
+        return
+    assert (last.node_package, last.node_executable) == ("rviz2", "rviz2")
+    context = LaunchContext()
+    renamed = {"".join(one.perform(context) for one in old): "".join(one.perform(context) for one in new)
+               for old, new in last._Node__remappings}  # fmt: skip
+    assert renamed == {"/view_node/image": "/robot/view_node/image", "/image": "/front/image_raw"}

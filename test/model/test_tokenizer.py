@@ -35,6 +35,11 @@ def test_training_learnt_words(tokenizer):
     assert tokenizer.encode(["the lamp is on"], 100)[0].shape[1] < 6
 
 
+def test_counts_are_those_of_the_rows(tokenizer):
+    texts = ["the lamp is on", "", "xyz xyz", "a\ud800b"]
+    assert tokenizer.count(texts) == tokenizer.encode(texts, 100)[1].sum(1).tolist() and tokenizer.count([]) == []
+
+
 def test_padding_is_at_the_right_and_masked(tokenizer):
     ids, mask = tokenizer.encode(["the", "xyz xyz", ""], 100)
     assert mask.sum(1).tolist()[2] == 0

@@ -98,6 +98,29 @@ def test_long_queries_and_texts_are_cut(model):
     assert_unit(model.encode_text([long]))
 
 
+def test_whoever_wants_nothing_cut_can_ask_before(model):
+    """Exactly where the model begins to cut: one token more moves nothing any more."""
+    fits, cut = "x" * 16, "x" * 17  # a token each
+    model.check_queries(["", fits])
+    np.testing.assert_array_equal(model.embed(frames(), fits), model.embed(frames(), cut))
+    with pytest.raises(ValueError, match=r"queries\[1\] has 17 tokens where this checkpoint reads 16, shorten it"):
+        model.check_queries([fits, cut])
+    fits, cut = "x" * 32, "x" * 33
+    model.check_texts([fits])
+    np.testing.assert_array_equal(model.encode_text([fits]), model.encode_text([cut]))
+    with pytest.raises(ValueError, match=r"texts\[0\] has 33 tokens where this checkpoint reads 32, shorten it"):
+        model.check_texts([cut])
+    with pytest.raises(ValueError, match=r"texts\[1\] is empty"):
+        model.check_texts(["a", ""])
+
+
+def test_looking_keeps_the_tokens(model):
+    vectors_QD, novelty, tokens_1ND = model.look(frames(), QUERIES)
+    np.testing.assert_array_equal(vectors_QD, model.watch(frames(), QUERIES)[0])
+    assert novelty == model.watch(frames(), [])[1]
+    np.testing.assert_array_equal(model.predict(tokens_1ND, ["x"]), model.embed_queries(frames(), ["x"]))
+
+
 def test_decoding(model):
     vectors = model.encode_text(["a", "the lamp is on"])
     full = model.decode_full(vectors)

@@ -67,10 +67,20 @@ class Bench:
 
         return self.node(PredictorNode, **parameters)
 
+    def memory(self, **parameters: Any) -> Any:
+        from vljepa_ros.nodes.memory_node import MemoryNode
+
+        return self.node(MemoryNode, **parameters)
+
     def decoder(self, **parameters: Any) -> Any:
         from vljepa_ros.nodes.decoder_node import DecoderNode
 
         return self.node(DecoderNode, **parameters)
+
+    def view(self, **parameters: Any) -> Any:
+        from vljepa_ros.nodes.view_node import ViewNode
+
+        return self.node(ViewNode, **parameters)
 
     # time
 
@@ -155,9 +165,10 @@ def regular_stamps(count: int, start_ns: int = START_NS) -> list[int]:
 
 @pytest.fixture
 def bench(
-    ros_executor: Any, wait_until: Callable[..., Any], tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    ros_executor: Any, wait_until: Callable[..., Any], tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Bench]:
-    """Its nodes report ten times as often as they do elsewhere, for the tests' time."""
+    """Its nodes report ten times as often as they do elsewhere, for the tests' time, and what they keep at home stays there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("vljepa_ros.nodes.diagnostics.PERIOD_S", 0.1)
     yield Bench(ros_executor, wait_until, tiny_checkpoint)
 

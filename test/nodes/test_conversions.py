@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 
-from vljepa_ros.nodes import conversions, images
+from vljepa_ros.nodes import conversions
 from vljepa_ros.nodes.conversions import BadImage, BadVector
-from vljepa_ros.streaming import DecodedText, DecodeRequest, Embedding, Transition, Trigger
+from vljepa_ros.streaming import DecodedText, DecodeRequest, Embedding, Transition, Trigger, images
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 ALPHA = np.full((6, 8, 1), 7, np.uint8)

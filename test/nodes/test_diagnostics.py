@@ -154,7 +154,7 @@ def test_the_other_transport_is_there(bench: Any, transport: str, there: type, r
 
 def test_a_model_that_fails_now_and_then(bench: Any, noise: Any, stamps: Any, to_image: Any) -> None:
     predictor = bench.predictor()
-    embed, calls = predictor._model.watch, []
+    embed, calls = predictor._model.look, []
 
     def sometimes(*arguments: Any) -> Any:
         calls.append(1)
@@ -162,7 +162,7 @@ def test_a_model_that_fails_now_and_then(bench: Any, noise: Any, stamps: Any, to
             raise MemoryError("no memory for this one")
         return embed(*arguments)
 
-    predictor._model.watch = sometimes
+    predictor._model.look = sometimes
     for image, stamp_ns in zip(noise(14), stamps(14)):
         bench.send(predictor, to_image(image, stamp_ns))
         done = predictor._clips._sequence
@@ -179,7 +179,7 @@ def test_a_model_that_fails_for_good(bench: Any, noise: Any, stamps: Any, to_ima
     def fail(*_: Any) -> None:
         raise error("the device is gone")
 
-    works, predictor._model.watch = predictor._model.watch, fail
+    works, predictor._model.look = predictor._model.look, fail
     worker = predictor._worker
     for image, stamp_ns in zip(noise(20), stamps(20)):
         bench.send(predictor, to_image(image, stamp_ns))
@@ -187,7 +187,7 @@ def test_a_model_that_fails_for_good(bench: Any, noise: Any, stamps: Any, to_ima
         bench.until(lambda clips=clips: worker.failures == clips or not worker.alive, "the worker")
     bench.until_said(MODEL, words, "the device is gone", level=ERROR)
     assert predictor.state == "active" and not bench.embeddings
-    predictor._model.watch = works
+    predictor._model.look = works
     predictor.trigger_deactivate()
     predictor.trigger_activate()
     start_ns = stamps(40)[20]

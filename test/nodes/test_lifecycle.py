@@ -13,10 +13,13 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from vljepa_ros.nodes.decoder_node import DecoderNode
+from vljepa_ros.nodes.memory_node import MemoryNode
 from vljepa_ros.nodes.predictor_node import PredictorNode
+from vljepa_ros.nodes.view_node import ViewNode
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-NODES = pytest.mark.parametrize("make", [PredictorNode, DecoderNode])
+NODES = pytest.mark.parametrize("make", [PredictorNode, DecoderNode, MemoryNode])
+ALL = pytest.mark.parametrize("make", [PredictorNode, DecoderNode, MemoryNode, ViewNode])
 
 
 def ask(bench: Any, node: Any, transition: int) -> bool:
@@ -56,7 +59,7 @@ def test_round_and_round(bench: Any, make: type) -> None:
     node.destroy_node()
 
 
-@NODES
+@ALL
 def test_a_destroyed_node_is_gone_from_the_graph_while_we_still_hold_it(bench: Any, make: type) -> None:
     """Else it is there until a garbage collection, in a later test's graph too: a service of its name that nobody answers."""
     node = bench.node(make)
@@ -79,7 +82,7 @@ def test_shutdown_from_active(bench: Any, make: type) -> None:
     assert not worker.alive and node._model is None
 
 
-@NODES
+@ALL
 def test_through_the_services_and_what_is_not_allowed_there(bench: Any, make: type) -> None:
     node = bench.node(make, active=False)
     assert not ask(bench, node, Transition.TRANSITION_ACTIVATE), "from unconfigured"
@@ -89,7 +92,7 @@ def test_through_the_services_and_what_is_not_allowed_there(bench: Any, make: ty
     assert state(bench, node) == "active"
 
 
-@NODES
+@ALL
 def test_autostart(bench: Any, make: type) -> None:
     node = bench.node(make, active=False, autostart=True)
     bench.until(lambda: node.state == "active", "active by itself")
@@ -97,7 +100,7 @@ def test_autostart(bench: Any, make: type) -> None:
     bench.until_said(f"{node.get_name()}: node", "active", level=b"\x00")
 
 
-@NODES
+@ALL
 def test_without_autostart_it_waits_and_says_so(bench: Any, make: type) -> None:
     node = bench.node(make, active=False)
     for _ in range(3):
@@ -180,7 +183,7 @@ def test_a_damaged_checkpoint_fails_configure_in_one_line(
     bench.until_said(f"{node.get_name()}: node", "active", level=b"\x00")
 
 
-@NODES
+@ALL
 def test_a_bad_parameter_fails_configure_and_can_be_mended(bench: Any, make: type) -> None:
     node = bench.node(make, active=False, threads=-5)
     assert node.trigger_configure() == FAILURE and "threads must be" in node.fault and "-5" in node.fault
@@ -194,7 +197,7 @@ def test_a_bad_parameter_fails_configure_and_can_be_mended(bench: Any, make: typ
 def test_a_checkpoint_without_the_part_is_named(bench: Any, make: type, tmp_path: Path) -> None:
     from vljepa_ros.model import VLJEPA
 
-    keep = ("predictor", "vision") if make is DecoderNode else ("text_decoder", "text_encoder")
+    keep = ("text_decoder", "text_encoder") if make is PredictorNode else ("predictor", "vision")
     VLJEPA.from_pretrained(bench.checkpoint, device="cpu", engine="torch", parts=keep).save_pretrained(tmp_path / "half")
     node = bench.node(make, active=False, checkpoint=str(tmp_path / "half"))
     assert node.trigger_configure() == FAILURE and "half" in node.fault and "has no part" in node.fault

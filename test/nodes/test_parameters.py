@@ -11,9 +11,12 @@ import yaml
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from vljepa_ros.memory import MemoryParams
 from vljepa_ros.nodes.decoder_node import DecoderNode, DecoderParams
+from vljepa_ros.nodes.memory_node import MemoryNode, MemoryNodeParams
 from vljepa_ros.nodes.parameters import ParameterError, Parameters
 from vljepa_ros.nodes.predictor_node import PredictorNode, PredictorParams
+from vljepa_ros.nodes.view_node import ViewNode, ViewParams
 from vljepa_ros.streaming import ClipParams, DecodeParams, TransitionParams
 
 CONFIG = Path(__file__).parents[2] / "config" / "vljepa.yaml"
@@ -25,10 +28,10 @@ def declared(ros_context: Any) -> Any:
     """`declared(name=value, ...)` -> (node, Parameters) with these overrides."""
     made = []
 
-    def declare(locked: str = "", **overrides: Any) -> tuple[Node, Parameters]:
+    def declare(locked: str = "", live: tuple[Any, Any] = (), **overrides: Any) -> tuple[Node, Parameters]:
         values = [Parameter(name.replace("__", "."), value=value) for name, value in overrides.items()]
         made.append(rclpy.create_node("declared", parameter_overrides=values))
-        return made[-1], Parameters(made[-1], GROUPS, lambda: locked)
+        return made[-1], Parameters(made[-1], GROUPS, lambda: locked, *live)
 
     yield declare
     for node in made:
@@ -109,9 +112,44 @@ def test_locked_parameters_say_why(declared: Any) -> None:
     assert node.set_parameters([Parameter("somebody_elses", value=2)])[0].successful
 
 
-@pytest.mark.parametrize("make, groups", [(PredictorNode, GROUPS), (DecoderNode, {"": DecoderParams, "decode": DecodeParams})])
+def texts(*values: str) -> Parameter:
+    return Parameter("queries", Parameter.Type.STRING_ARRAY, values)
+
+
+def test_live_parameters_may_be_changed_while_the_others_are_locked(declared: Any) -> None:
+    checked: list[Any] = []
+    heard: list[Any] = []
+
+    def check(prefix: str, params: Any) -> None:
+        checked.append((prefix, params.queries))
+        if params.queries == ("bad",):
+            raise ValueError("queries[0] is bad")
+
+    node, parameters = declared("not now", (check, lambda: heard.append(parameters.value("queries"))))
+    assert node.set_parameters([texts("a", "b")])[0].successful
+    assert checked == [("", ("a", "b"))] and heard == [("a", "b")] == [parameters.value("queries")]
+    for refused, why in ((texts("bad"), "queries[0] is bad"), (texts("a", "a"), "queries must differ")):
+        result = node.set_parameters([refused])[0]
+        assert not result.successful and why in result.reason
+    both = node.set_parameters_atomically([texts("c"), Parameter("threads", value=2)])
+    assert not both.successful and "threads" in both.reason and "not now" in both.reason
+    assert heard == [("a", "b")] == [parameters.value("queries")], "what was refused changed nothing"
+
+
+def test_unlocked_live_parameters_are_parameters_like_others(declared: Any) -> None:
+    node, parameters = declared("", (lambda *_: pytest.fail("no node to fit"), lambda: pytest.fail("nothing to take over")))
+    assert node.set_parameters([texts("a")])[0].successful and parameters.read().queries == ("a",)
+
+
+@pytest.mark.parametrize(
+    "make, groups",
+    [
+        (PredictorNode, GROUPS), (DecoderNode, {"": DecoderParams, "decode": DecodeParams}), (ViewNode, {"": ViewParams}),
+        (MemoryNode, {"": MemoryNodeParams, "memory": MemoryParams}),
+    ],
+)
 @pytest.mark.parametrize("namespace", ["/", "/robot"])
-def test_the_config_file_fits_both_nodes(ros_context: Any, make: type, groups: dict[str, type], namespace: str) -> None:
+def test_the_config_file_fits_every_node(ros_context: Any, make: type, groups: dict[str, type], namespace: str) -> None:
     node = make(cli_args=["--ros-args", "--params-file", str(CONFIG)], namespace=namespace)
     try:
         section = yaml.safe_load(CONFIG.read_text())[f"/**/{node.get_name()}"]["ros__parameters"]

@@ -1,6 +1,7 @@
 """Images in, embeddings out: what they carry, what they depend on, and what they must not depend on."""
 from __future__ import annotations
 
+import threading
 from array import array
 from typing import Any
 
@@ -116,8 +117,8 @@ def test_a_model_slower_than_the_camera_gives_up_older_clips(bench: Any, noise: 
     import threading
 
     predictor = bench.predictor()
-    go_on, embed = threading.Event(), predictor._model.watch
-    predictor._model.watch = lambda *arguments: go_on.wait(100) and embed(*arguments)
+    go_on, embed = threading.Event(), predictor._model.look
+    predictor._model.look = lambda *arguments: go_on.wait(100) and embed(*arguments)
     for image, stamp_ns in zip(noise(COUNT), stamps(COUNT)):
         bench.send(predictor, to_image(image, stamp_ns))  # callbacks are not held up by a model that is
         if predictor._clips._sequence:
@@ -141,3 +142,18 @@ def test_arrival_stamps_for_drivers_without_stamps(bench: Any, noise: Any, to_im
         bench.spin()
     stamp_ns = ns_from_time(bench.embeddings[0].header.stamp)
     assert started_ns + 0.5e9 < stamp_ns < clock.now().nanoseconds
+
+
+def test_a_clip_that_waits_when_the_node_is_deactivated_is_counted(bench: Any, noise: Any, stamps: Any, to_image: Any) -> None:
+    predictor = bench.predictor()
+    sent, images = stamps(10), noise(10)
+    bench.stream(predictor, images[:8], sent[:8])
+    go_on, entered, look = threading.Event(), threading.Event(), predictor._model.look
+    predictor._model.look = lambda *arguments: entered.set() or (go_on.wait(100) and look(*arguments))
+    bench.send(predictor, to_image(images[8], sent[8]))
+    bench.until(entered.is_set, "the clip under way")
+    bench.send(predictor, to_image(images[9], sent[9]))
+    stop = predictor._worker.stop
+    predictor._worker.stop = lambda: go_on.set() or stop()
+    predictor.trigger_deactivate()
+    bench.until(lambda: bench.values("predictor_node: model").get("drops.deactivated") == "1", "its count")

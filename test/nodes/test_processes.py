@@ -74,7 +74,7 @@ def test_camera_to_text_between_processes(bench: Any, start: Any, noise: Any, to
         assert ended(process, tmp_path / f"{name}.log") == 0, name
 
 
-@pytest.mark.parametrize("name", ["predictor_node", "decoder_node"])
+@pytest.mark.parametrize("name", ["predictor_node", "decoder_node", "memory_node", "view_node"])
 def test_sigterm_ends_a_node_with_status_0(bench: Any, start: Any, tmp_path: Path, name: str) -> None:
     process = start(name, checkpoint=bench.checkpoint)
     bench.until(lambda: bench.status(f"{name}: node"), "the node", STARTS_S)

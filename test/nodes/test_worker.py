@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from vljepa_ros.nodes import worker as worker_module
-from vljepa_ros.nodes.worker import RequestQueue, Worker
+from vljepa_ros.nodes.worker import RequestQueue, Turns, Worker
+from vljepa_ros.streaming import Mailbox
 
 Until = Callable[..., Any]
 
@@ -24,6 +25,52 @@ def test_a_closed_queue_takes_and_gives_nothing() -> None:
     queue.put(1)
     queue.close()
     assert queue.get() is None and queue.put(2) == 2
+
+
+def test_a_drained_queue_hands_over_what_waits() -> None:
+    queue: RequestQueue[int] = RequestQueue(9)
+    for item in range(3):
+        queue.put(item)
+    assert queue.get() == 0 and queue.drain() == [1, 2]
+    assert queue.closed and queue.get() is None and queue.put(3) == 3 and queue.drain() == []
+
+
+def test_stream_and_requests_take_turns() -> None:
+    inbox: Turns[str] = Turns(RequestQueue(9), 3)
+    requests = [lambda: None for _ in range(4)]
+    assert [inbox.ask(one) for one in requests] == [True, True, True, False] and inbox.waiting == 3
+    for item in "abc":
+        inbox.put(item)
+    assert [inbox.get(0) for _ in range(7)] == [requests[0], "a", requests[1], "b", requests[2], "c", None]
+    inbox.put("d")
+    inbox.put("e")
+    assert [inbox.get(0) for _ in range(3)] == ["d", "e", None], "alone, either goes on"
+    assert inbox.ask(requests[0]) and inbox.ask(requests[1]) and [inbox.get(0), inbox.get(0)] == requests[:2]
+
+
+def test_the_node_s_own_request_finds_room_in_a_full_tray() -> None:
+    inbox: Turns[str] = Turns(Mailbox(), 1)
+    first, second = (lambda: None), (lambda: None)
+    assert inbox.ask(first) and not inbox.ask(second) and inbox.ask(second, urgent=True)
+    assert [inbox.get(0), inbox.get(0)] == [first, second]
+
+
+def test_the_stream_keeps_the_rules_of_its_own_inbox() -> None:
+    inbox: Turns[str] = Turns(Mailbox(), 1)
+    assert [inbox.put(item) for item in "abc"] == [None, "a", "b"] and inbox.get(0) == "c"
+    inbox.put("d")
+    inbox.close()
+    assert inbox.put("e") == "e" and not inbox.ask(lambda: None) and not inbox.ask(lambda: None, urgent=True)
+    assert inbox.get() is None
+
+
+@pytest.mark.parametrize("tray", ["put", "ask"])
+def test_either_tray_wakes_who_waits(tray: str) -> None:
+    inbox: Turns[Any] = Turns(Mailbox(), 1)
+    timer = threading.Timer(0.05, lambda: getattr(inbox, tray)(print))
+    timer.start()
+    assert inbox.get(60) is print
+    timer.join()
 
 
 def test_it_goes_on_after_an_exception(wait_until: Until) -> None:
@@ -69,10 +116,12 @@ def test_what_ends_it_is_named(wait_until: Until, end: type[BaseException]) -> N
         raise end("enough")
 
     queue: RequestQueue[int] = RequestQueue(9)
-    worker = Worker("test", queue, work)
+    heard: list[str] = []
+    worker = Worker("test", queue, work, heard.append)
     queue.put(0)
     wait_until(lambda: not worker.alive, what="its end")
     assert "stopped" in worker.problem and end.__name__ in worker.problem
+    assert heard == [worker.problem] and queue.put(1) == 1, "nothing is taken that nobody will do"
     worker.stop()
 
 

@@ -13,15 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vljepa_ros.cli.serialised import COMPRESSED_IMAGE, IMAGE, NS, picture, stamp_of
 from vljepa_ros.cli.sources import CameraMessage, SourceError, TrueSegment
+from vljepa_ros.evaluation.recorded.serialised import COMPRESSED_IMAGE, IMAGE, NS, picture, stamp_of
+from vljepa_ros.evaluation.recorded.types import TRUTH_TOPIC, UNUSUAL
 
 if TYPE_CHECKING:
     from vljepa_ros.streaming.types import Frame
-
-TRUTH_TOPIC = "/truth/segment"
-# Pictures that are not what a person would call the camera's: taken only when there is nothing else, or when asked for.
-UNUSUAL = ("depth", "disparity", "mask", "infra", "thermal", "theora", "heatmap", "confidence")
 
 
 class BagSource:

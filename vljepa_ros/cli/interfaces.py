@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import vljepa_ros
-from vljepa_ros.streaming import DecodedText, Embedding, Transition
+from vljepa_ros.streaming import DecodedText, Distance, Embedding, Transition
 
 NS = 1_000_000_000
 
@@ -52,6 +52,15 @@ def transition_cdr(transition: Transition) -> bytes:
         segment_start=_time(transition.segment_start_ns), epoch=transition.epoch, segment=transition.segment,
         distance=float(transition.distance), threshold=float(transition.threshold), space_id=transition.space_id,
         before=_floats(transition.before_D), after=_floats(transition.after_D),
+    )  # fmt: skip
+
+
+def distance_cdr(distance: Distance) -> bytes:
+    """A `vljepa_ros/WorldStateDistance`."""
+    return _cdr(
+        "WorldStateDistance",
+        header=_header(distance.stamp_ns, distance.frame_id), epoch=distance.epoch, segment=distance.segment,
+        segment_start=_time(distance.segment_start_ns), distance=float(distance.distance), threshold=float(distance.threshold),
     )  # fmt: skip
 
 

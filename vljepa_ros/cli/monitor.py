@@ -12,7 +12,7 @@ import numpy as np
 
 from vljepa_ros.cli.names import Names
 from vljepa_ros.cli.recording import Beat, Heard, Recording, Thumbnail
-from vljepa_ros.cli.serialised import picture
+from vljepa_ros.evaluation.recorded.serialised import picture
 from vljepa_ros.streaming import TransitionDetector
 
 THUMBNAIL_HEIGHT = 120  # pixels

@@ -20,8 +20,8 @@ import threading
 import time
 from dataclasses import dataclass
 
-from vljepa_ros.cli.serialised import NS, restamped
 from vljepa_ros.cli.sources import Source, SourceError, open_source
+from vljepa_ros.evaluation.recorded.serialised import NS, restamped
 
 MATCH_WAIT_S = 10.0  # how long to wait for a subscriber before playing to whoever comes
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from vljepa_ros.cli.sources import TrueSegment
 from vljepa_ros.streaming.types import DecodedText, Transition, Trigger
+from vljepa_ros.viewing.wrapping import printable
 
 NS = 1_000_000_000
 SPEAKS_OF_SEGMENT = (Trigger.START, Trigger.CHANGE)
@@ -90,8 +91,8 @@ class Recording:
 
     def hear(self, text: DecodedText, received_ns: int) -> None:
         """A text, with whatever a terminal or a font cannot show taken out of it."""
-        shown = " ".join("".join(letter if letter.isprintable() and letter != "\ufffd" else " " for letter in text.text).split())
-        self.texts.append(Heard(replace(text, text=shown or "(nothing that can be shown)"), received_ns))
+        shown = printable(text.text) or "(nothing that can be shown)"
+        self.texts.append(Heard(replace(text, text=shown), received_ns))
 
     def latencies_ms(self) -> list[float]:
         """From a clip's newest frame's stamp to its embedding's arrival."""

@@ -17,17 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from vljepa_ros.cli.serialised import NS, image_cdr
+from vljepa_ros.evaluation.recorded.serialised import NS, image_cdr
+from vljepa_ros.evaluation.recorded.types import SourceError, TrueSegment
 
 if TYPE_CHECKING:  # the player, which only passes bytes on, does without what the streaming core brings along
     from vljepa_ros.streaming.types import Frame
 
 WHAT = "a ROS 2 bag (folder, .mcap or .db3), a video file or a camera (0 or /dev/video0)"
 USUAL_FPS = 25.0  # where a video file does not say
-
-
-class SourceError(Exception):
-    """A source that cannot be played: one line that names it and what to do."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +34,6 @@ class CameraMessage:
     stamp_ns: int  # when it was seen
     due_ns: int  # when it came out of the camera's driver: the time to publish it at
     cdr: bytes  # sensor_msgs/Image, or CompressedImage where the source is compressed
-
-
-@dataclass(frozen=True)
-class TrueSegment:
-    """What a source knows of itself: from `start_ns` on, the world is in this state. The first begins with the stream."""
-
-    start_ns: int  # the source's clock
-    event: str  # what completed at start_ns ("start" for the first)
-    caption: str
-    state: str = ""
 
 
 class Source(Protocol):

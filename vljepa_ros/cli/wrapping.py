@@ -1,42 +1,17 @@
-"""Text that stays inside its box: greedy wrapping by measured width, with an ellipsis where the box is full."""
+"""Text that stays inside its box on paper: widths in inches, of matplotlib's letters."""
 from __future__ import annotations
 
 from functools import lru_cache
+
+from vljepa_ros.viewing import wrapping
 
 LINE = 1.22  # line height as a multiple of the font size
 SLACK = 1.03  # letters are drawn on whole pixels, a little wider than they are measured
 
 
 def wrap(text: str, width_in: float, size_pt: float, max_lines: int, weight: str = "normal", style: str = "normal") -> list[str]:
-    """Lines no wider than `width_in` inches at `size_pt` points, at most `max_lines`; words too long for a line are broken.
-
-    Empty where not even two letters fit.
-    """
-    if width_in < width_of("mm", size_pt, weight, style) or max_lines < 1:
-        return []
-    lines: list[str] = []
-    line = ""
-    for word in text.split():
-        joined = f"{line} {word}".strip()
-        if width_of(joined, size_pt, weight, style) <= width_in:
-            line = joined
-            continue
-        if line:
-            lines.append(line)
-        while width_of(word, size_pt, weight, style) > width_in:
-            fits = _fitting(word, width_in, size_pt, weight, style)
-            lines.append(word[:fits] + "-")
-            word = word[fits:]
-        line = word
-    if line:
-        lines.append(line)
-    if len(lines) > max_lines:
-        lines = lines[:max_lines]
-        last = lines[-1].rstrip(" .-")
-        while last and width_of(last + "…", size_pt, weight, style) > width_in:
-            last = last[:-1].rstrip()
-        lines[-1] = last + "…"
-    return lines
+    """Lines no wider than `width_in` inches at `size_pt` points, as `viewing.wrapping.wrap` makes them."""
+    return wrapping.wrap(text, width_in, lambda part: width_of(part, size_pt, weight, style), max_lines)
 
 
 def runs(lines: list[str], pieces: list[tuple[str, bool]]) -> list[list[tuple[str, bool]]]:
@@ -68,11 +43,3 @@ def width_of(text: str, size_pt: float, weight: str = "normal", style: str = "no
         text, FontProperties(size=size_pt, weight=weight, style=style), ismath=False
     )
     return width / 72 * SLACK
-
-
-def _fitting(word: str, width_in: float, size_pt: float, weight: str, style: str) -> int:
-    """How many letters fit with a hyphen behind them; one at least."""
-    fits = len(word) - 1
-    while fits > 1 and width_of(word[:fits] + "-", size_pt, weight, style) > width_in:
-        fits -= 1
-    return max(fits, 1)

@@ -48,28 +48,41 @@ def cider_d(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> C
     """
     if len(candidates) != len(references):
         raise ValueError(f"every candidate needs its references, got {len(candidates)} candidates and {len(references)} lists")
-    if missing := [i for i, texts in enumerate(references) if not texts]:
-        raise ValueError(f"references[{missing[0]}] is empty")
-    if isinstance(candidates, str) or any(isinstance(texts, str) for texts in references):
-        raise TypeError("candidates is a list of texts and references a list of lists of texts, not one text")
-    if not candidates:
-        return CiderD(float("nan"), ())
-    counted = [[_count(text) for text in texts] for texts in references]
-    clips_with = Counter(gram for texts in counted for gram in set().union(*texts))
-    log_clips = float(np.log(len(references)))
+    if isinstance(candidates, str):
+        raise TypeError("candidates is a list of texts, not one text")
+    corpus = Corpus(references)
+    each = tuple(corpus.score(candidate, i) for i, candidate in enumerate(candidates))
+    return CiderD(float(np.mean(each)) if each else float("nan"), each)
 
-    def weigh(counts: Counter[Gram]) -> _Weighed:
+
+class Corpus:
+    """The references of a set of clips, weighed once, for any number of candidates.
+
+    What many ways of captioning say of the same clips is comparable: how rare an n-gram is, these references alone decide.
+    """
+
+    def __init__(self, references: Sequence[Sequence[str]]) -> None:
+        """ValueError where a clip has no reference."""
+        if any(isinstance(texts, str) for texts in references):
+            raise TypeError("references is a list of lists of texts, not of texts")
+        if missing := [i for i, texts in enumerate(references) if not texts]:
+            raise ValueError(f"references[{missing[0]}] is empty")
+        counted = [[_count(text) for text in texts] for texts in references]
+        self._clips_with = Counter(gram for texts in counted for gram in set().union(*texts))
+        self._log_clips = float(np.log(len(references))) if references else 0.0
+        self._true = [[self._weigh(counts) for counts in texts] for texts in counted]
+
+    def score(self, candidate: str, clip: int) -> float:
+        """0 to 10: `candidate` against all references of that clip."""
+        said = self._weigh(_count(candidate))
+        return 10.0 * float(np.mean([_similarity(said, true) for true in self._true[clip]]))
+
+    def _weigh(self, counts: Counter[Gram]) -> _Weighed:
         grams: tuple[dict[Gram, float], ...] = tuple({} for _ in range(LONGEST))
         for gram, times in counts.items():
-            grams[len(gram) - 1][gram] = times * (log_clips - float(np.log(max(1, clips_with[gram]))))
+            grams[len(gram) - 1][gram] = times * (self._log_clips - float(np.log(max(1, self._clips_with[gram]))))
         norms = tuple(float(np.sqrt(sum(v * v for v in part.values()))) for part in grams)
         return _Weighed(grams, norms, sum(times for gram, times in counts.items() if len(gram) == 2))
-
-    each = []
-    for candidate, texts in zip(candidates, counted):
-        said = weigh(_count(candidate))
-        each.append(10.0 * float(np.mean([_similarity(said, weigh(text)) for text in texts])))
-    return CiderD(float(np.mean(each)), tuple(each))
 
 
 def _count(text: str) -> Counter[Gram]:

@@ -23,6 +23,7 @@ from vljepa_ros.streaming import (
     DecodeParams,
     DecodePolicy,
     DecodeRequest,
+    Distance,
     Embedding,
     Frame,
     Transition,
@@ -48,7 +49,8 @@ class Model(Protocol):
 
 @dataclass
 class StreamResult:
-    """All that a run gave, in stream order. Lists of one index belong together: embeddings, distances, thresholds, embed_s."""
+    """All that a run gave, in stream order. Lists of one index belong together: embeddings, measured, distances, thresholds,
+    embed_s."""
 
     first_ns: int = 0
     last_ns: int = 0
@@ -56,7 +58,8 @@ class StreamResult:
     frame_stamps_ns: list[int] = field(default_factory=list)
     pixel_differences: list[float] = field(default_factory=list)  # one per frame, grey levels
     embeddings: list[Embedding] = field(default_factory=list)
-    distances: list[float] = field(default_factory=list)  # the detector's merge cost after each embedding
+    measured: list[Distance] = field(default_factory=list)  # the detector's view after each embedding; of it, the next two:
+    distances: list[float] = field(default_factory=list)  # merge costs
     thresholds: list[float] = field(default_factory=list)
     embed_s: list[float] = field(default_factory=list)  # what each embedding took to compute
     transitions: list[Transition] = field(default_factory=list)
@@ -175,6 +178,7 @@ def _understand(
 ) -> DecodeRequest | None:
     transition = detector.update(embedding)
     result.embeddings.append(embedding)
+    result.measured.append(detector.measured(embedding))
     result.distances.append(detector.distance)
     result.thresholds.append(detector.threshold)
     if transition is not None:

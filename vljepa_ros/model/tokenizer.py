@@ -49,11 +49,7 @@ class Tokenizer:
         room = max_tokens - bos - eos
         if room < 0:
             raise ValueError(f"max_tokens must leave room for BOS and EOS, got {max_tokens}")
-        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # lone surrogates are no text
-        rows = [
-            [self.bos_id] * bos + encoding.ids[:room] + [self.eos_id] * eos
-            for encoding in self._backend.encode_batch(clean, add_special_tokens=False)
-        ]
+        rows = [[self.bos_id] * bos + ids[:room] + [self.eos_id] * eos for ids in self._ids(texts)]
         length = max(map(len, rows), default=0)
         ids_BL = torch.full((len(rows), length), self.pad_id, dtype=torch.int64)
         mask_BL = torch.zeros((len(rows), length), dtype=torch.bool)
@@ -62,9 +58,17 @@ class Tokenizer:
             mask_BL[i, : len(row)] = True
         return ids_BL, mask_BL
 
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, BOS and EOS not among them."""
+        return [len(ids) for ids in self._ids(texts)]
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of one row of ids; special tokens are left out."""
         return self._backend.decode([int(i) for i in ids], skip_special_tokens=True)
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # lone surrogates are no text
+        return [encoding.ids for encoding in self._backend.encode_batch(clean, add_special_tokens=False)]
 
     def save(self, folder: Path | str) -> None:
         """Write the folder's files as they were loaded."""

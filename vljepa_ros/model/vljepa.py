@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from .checkpoint import STEMS, TOKENIZERS, CheckpointError
 from .config import ModelConfig
 from .engine import TorchEngine, make_engine
 from .familiarity import Familiarity
+from .lengths import check_queries, check_texts
 from .predictor import Predictor
 from .preprocess import normalise, resize_frame
 from .text_decoder import Candidate, TextDecoder
@@ -44,6 +46,14 @@ class Decoded:
     confidence: float  # 0..1, as calibrated with the checkpoint
     familiar: bool  # of the words alone, see also `novelty`. False: less likely than anything the checkpoint was calibrated on
     logprob: float  # mean over the tokens said, the end included
+
+
+class Seen(NamedTuple):
+    """What one clip gave. The tokens are good for any number of `predict`."""
+
+    vectors_QD: np.ndarray  # float32, norm 1, one per query
+    novelty: float
+    tokens_1ND: Tensor
 
 
 class VLJEPA:
@@ -161,8 +171,17 @@ class VLJEPA:
 
     def watch(self, frames_THWC: np.ndarray, queries: Sequence[str]) -> tuple[np.ndarray, float]:
         """What a stream needs of one clip: `embed_queries` and `novelty` from one vision pass."""
+        return self.look(frames_THWC, queries)[:2]
+
+    def look(self, frames_THWC: np.ndarray, queries: Sequence[str]) -> Seen:
+        """`watch`, and the tokens with it, for whoever may ask something else about the clip later."""
         tokens_1ND = self.encode_frames(frames_THWC)
-        return self.predict(tokens_1ND, queries), self.novelty(tokens_1ND)
+        return Seen(self.predict(tokens_1ND, queries), self.novelty(tokens_1ND), tokens_1ND)
+
+    def check_queries(self, queries: Sequence[str]) -> None:
+        """ValueError names the first query that is longer than the Predictor reads: `predict` would cut it in silence."""
+        self._part("predictor")
+        check_queries(_texts(queries), self.config.predictor, self.tokenizers["query"])
 
     def novelty(self, tokens_1ND: Tensor) -> float:
         """How foreign a clip is to the checkpoint's training, >= 0: its distance over the largest that counts as familiar.
@@ -188,6 +207,11 @@ class VLJEPA:
         ids_BL, mask_BL = self.tokenizers["text"].encode(texts, cfg.max_tokens, bos=cfg.bos, eos=cfg.eos)
         with self.engine.run():
             return _unit(encoder(ids_BL.to(self.engine.device), mask_BL.to(self.engine.device)))
+
+    def check_texts(self, texts: Sequence[str]) -> None:
+        """ValueError names the first text that is empty or longer than the Y-Encoder reads: `encode_text` would cut it."""
+        self._part("text_encoder")
+        check_texts(_texts(texts), self.config.text_encoder, self.tokenizers["text"])
 
     def decode(self, vectors: np.ndarray) -> list[str]:
         """(N, D) or (D,) -> one text per vector."""

@@ -1,6 +1,7 @@
-"""What both nodes share: transitions that never raise, autostart, release in one place, a process that ends with status 0.
+"""What the nodes share: transitions that never raise, autostart, release in one place, a process that ends with status 0.
 
-Parameters and weights are read on configure, so that activate takes no time; deactivate keeps the model.
+Parameters and weights are read on configure, so that activate takes no time; deactivate keeps the model. Services exist in every
+state and say in which one they would answer.
 """
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from vljepa_ros.nodes.diagnostics import Diagnostics, Status
 from vljepa_ros.nodes.logs import RosHandler
 from vljepa_ros.nodes.parameters import Parameters
+from vljepa_ros.nodes.services import Services
 from vljepa_ros.nodes.statistics import Recent
 from vljepa_ros.nodes.topics import Outputs
 
@@ -26,7 +28,8 @@ UNCONFIGURED, INACTIVE, ACTIVE, FINALIZED = "unconfigured", "inactive", "active"
 
 
 class ManagedNode(LifecycleNode):
-    """A node fills in four methods. They may raise what they like; `deactivate` and `release` are called in any state."""
+    """A node fills in four methods, and two more if it has live parameters. They may raise what they like; `deactivate` and
+    `release` are called in any state."""
 
     def __init__(self, name: str, groups: Mapping[str, type], **kwargs: Any) -> None:
         """`groups`: parameter prefix -> dataclass; the group "" holds a NodeParams. `kwargs` go to rclpy's node."""
@@ -35,10 +38,12 @@ class ManagedNode(LifecycleNode):
         self.fault = ""  # the latest transition that failed, and why; "" since one succeeded
         self._handler = RosHandler(self.get_logger())
         self._handler.attach()
-        self.parameters = Parameters(self, groups, self._locked)
+        self.parameters = Parameters(self, groups, self._locked, self._check_live, self._change_live)
         self.diagnostics = Diagnostics(self)
         self.diagnostics.add("node", self._report)
         self.outputs = Outputs(self)
+        self.requests = Services(self, self._why_no_answer)
+        self.diagnostics.add("services", self.requests.report)
         self._recent = Recent()
         self._destroyed = False
         self._guard_change_state()
@@ -61,6 +66,12 @@ class ManagedNode(LifecycleNode):
     def release(self) -> None:
         """Let go of what `configure` made. The node is not active any more; its publishers are destroyed afterwards."""
         raise NotImplementedError
+
+    def check_live(self, prefix: str, params: Any) -> None:
+        """Raise for live parameters that do not fit what was configured. `params`: the group's dataclass, changed."""
+
+    def change_live(self) -> None:
+        """Take over the live parameters; the node is inactive or active."""
 
     # transitions
 
@@ -167,6 +178,25 @@ class ManagedNode(LifecycleNode):
             return "parameters are read on configure; bring the node to unconfigured first (deactivate, cleanup)"
         return ""
 
+    def _check_live(self, prefix: str, params: Any) -> None:
+        """Whatever is wrong with them is a refusal. rclpy would die of anything but ValueError."""
+        try:
+            self.check_live(prefix, params)
+        except Exception as error:
+            raise ValueError(_one_line(error)) from error
+
+    def _change_live(self) -> None:
+        """rclpy would die of what is raised here."""
+        try:
+            self.change_live()
+        except Exception as error:
+            self.get_logger().error(f"the changed parameters could not be taken over: {_one_line(error)}")
+
+    def _why_no_answer(self) -> str:
+        name, ways = self.get_fully_qualified_name(), {UNCONFIGURED: "configure` and `... activate", INACTIVE: "activate"}
+        remedy = f"`ros2 lifecycle set {name} {ways[self.state]}`" if self.state in ways else "start it again"
+        return f"{name} is {self.state} and answers nothing; {remedy}"
+
     def _guard_change_state(self) -> None:
         """A transition that the present state does not allow makes rclpy raise in its service, which would end the process."""
         service = next(one for one in self.services if one.service_name.endswith("/change_state"))
@@ -217,6 +247,7 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> None:
             raise
     finally:
         if node is not None:
+            node.requests.answer_last(f"{node.get_fully_qualified_name()} ends; start it again")
             node.destroy_node()
         rclpy.try_shutdown()
         # Python's last garbage collection walks through all of torch, for most of a second: by far the longest part of the end,

@@ -5,6 +5,8 @@ A field's default, range, choices and sentence are declared from it and named no
 
 A bad value in a YAML file or on the command line does not kill the process: the parameter keeps its default, the fault is
 remembered, and `read` raises it until somebody sets the parameter to something that fits. A whole number does for any number.
+
+Between configure and cleanup parameters are locked but for the live ones, which the node checks and then hears of.
 """
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ class ParameterError(ValueError):
 
 @dataclass(frozen=True)
 class NodeParams:
-    """What both nodes are told."""
+    """What every node is told."""
 
     autostart: bool = parameter(True, "configure and activate by itself; false under an external lifecycle manager")
     checkpoint: str = parameter("tabletop", "a bundled checkpoint by name, or a checkpoint's folder")
@@ -45,11 +47,18 @@ class NodeParams:
 class Parameters:
     """The parameters of one node."""
 
-    def __init__(self, node: Node, groups: Mapping[str, type], locked: Callable[[], str]) -> None:
-        """Declare `groups` (prefix -> dataclass). `locked` says why parameters may not be changed now, "" where they may."""
+    def __init__(
+        self, node: Node, groups: Mapping[str, type], locked: Callable[[], str],
+        check_live: Callable[[str, Any], None] = lambda prefix, params: None, on_live: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Declare `groups` (prefix -> dataclass). `locked` says why parameters may not be changed now, "" where they may.
+
+        While they are locked, a change of live ones goes through `check_live(prefix, dataclass)`, which raises ValueError for
+        what cannot be, and is told to `on_live` when it is done.
+        """
         self._node = node
         self._groups = dict(groups)
-        self._locked = locked
+        self._locked, self._check_live, self._on_live = locked, check_live, on_live
         self._faults: dict[str, str] = {}
         self._fields: dict[str, tuple[str, Field]] = {
             f"{prefix}.{field.name}".lstrip("."): (prefix, field)
@@ -58,6 +67,7 @@ class Parameters:
         for name, (prefix, field) in self._fields.items():
             self._declare(name, prefix, field)
         node.add_on_set_parameters_callback(self._on_set)
+        node.add_post_set_parameters_callback(self._after_set)
 
     def read(self, prefix: str = "") -> Any:
         """The dataclass of a group, from the parameters as they are. Raises ParameterError."""
@@ -98,18 +108,28 @@ class Parameters:
 
     def _on_set(self, changed: list[Parameter]) -> SetParametersResult:
         mine = [one for one in changed if one.name in self._fields]
-        if mine and (reason := self._locked()):
-            return SetParametersResult(successful=False, reason=f"{mine[0].name}: {reason}")
+        reason = self._locked() if mine else ""
+        if reason and (fixed := [one for one in mine if not self._is_live(one)]):
+            return SetParametersResult(successful=False, reason=f"{fixed[0].name}: {reason}")
         try:
             for prefix in self._groups:
                 news = {self._fields[one.name][1].name: one for one in mine if self._fields[one.name][0] == prefix}
                 if news:
-                    self._build(prefix, self._current(prefix) | {name: _plain(one) for name, one in news.items()})
-        except ParameterError as error:
+                    params = self._build(prefix, self._current(prefix) | {name: _plain(one) for name, one in news.items()})
+                    if reason:
+                        self._check_live(prefix, params)
+        except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         for one in mine:
             self._faults.pop(one.name, None)
         return SetParametersResult(successful=True)
+
+    def _after_set(self, changed: list[Parameter]) -> None:
+        if any(one.name in self._fields and self._is_live(one) for one in changed) and self._locked():
+            self._on_live()
+
+    def _is_live(self, one: Parameter) -> bool:
+        return self._fields[one.name][1].metadata["live"]
 
     def _current(self, prefix: str) -> dict[str, Any]:
         return {field.name: self.value(name) for name, (group, field) in self._fields.items() if group == prefix}

@@ -1,32 +1,44 @@
-"""Images in; embeddings, transitions and their space out.
+"""Images in; embeddings, transitions, the distance to the next one and their space out; questions about the latest clip answered.
 
 A callback converts an image and pushes the frame; where that makes a clip, the clip goes into a mailbox. The worker's thread owns
 the model: it takes the newest clip, embeds it for every standing query, publishes, and feeds query 0 to the transition detector.
+Between clips it answers `~/predict` from the latest clip's visual tokens.
+
+The standing queries may change at any time. A clip carries those of the moment when it was made, so that each is answered whole;
+with another query 0 a new epoch begins, so that the detector never holds the answers to two questions against each other.
 """
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from rclpy.lifecycle import LifecyclePublisher
+from torch import Tensor
 
 from vljepa_ros.model import VLJEPA
-from vljepa_ros.msg import EmbeddingSpace, SemanticEmbedding, WorldStateTransition
+from vljepa_ros.msg import EmbeddingSpace, SemanticEmbedding, WorldStateDistance, WorldStateTransition
 from vljepa_ros.nodes import qos
 from vljepa_ros.nodes.camera import Camera
-from vljepa_ros.nodes.conversions import embedding_to_message, space_to_message, transition_to_message
+from vljepa_ros.nodes.conversions import (
+    distance_to_message,
+    embedding_to_message,
+    embedding_to_response,
+    space_to_message,
+    transition_to_message,
+)
 from vljepa_ros.nodes.diagnostics import Status
-from vljepa_ros.nodes.lifecycle import ManagedNode, run
+from vljepa_ros.nodes.lifecycle import ACTIVE, ManagedNode, run
 from vljepa_ros.nodes.loading import load_model
 from vljepa_ros.nodes.parameters import NodeParams
-from vljepa_ros.nodes.statistics import Durations, Rate, Recent
-from vljepa_ros.nodes.worker import Worker
+from vljepa_ros.nodes.predictor_figures import NEW_QUERY, PredictorFigures
+from vljepa_ros.nodes.services import WAITING, Refused
+from vljepa_ros.nodes.worker import Turns, Worker
+from vljepa_ros.srv import Predict
 from vljepa_ros.streaming import Clip, ClipBuffer, ClipParams, Embedding, Frame, Mailbox, TransitionDetector, TransitionParams
 from vljepa_ros.streaming.parameters import parameter
 
-DROPS = ("duplicate_stamp", "zero_stamp")  # what ClipBuffer counts and loses; its other counts are why epochs began
 WARM_UP = 2  # clips: the first call allocates, the second takes as long as any
 
 
@@ -34,9 +46,26 @@ WARM_UP = 2  # clips: the first call allocates, the second takes as long as any
 class PredictorParams(NodeParams):
     """What the predictor is told beside what every node is."""
 
-    queries: tuple[str, ...] = parameter((), "standing queries, the first drives the transitions; [] asks the checkpoint's own")
+    queries: tuple[str, ...] = parameter(
+        (), "standing queries, the first drives the transitions; [] asks the checkpoint's own; may be changed at any time",
+        live=True,
+    )
     image_transport: str = parameter("raw", "raw: `image`; compressed: `image/compressed`", choices=("raw", "compressed"))
     silence_s: float = parameter(2.0, "seconds without an image after which the camera counts as silent", (0.1, 3600.0))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(set(self.queries)) < len(self.queries):
+            raise ValueError(f"queries must differ from each other, got {list(self.queries)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Viewed:
+    """What is kept of the latest clip: whatever else is asked about it costs the Predictor alone."""
+
+    clip: Clip
+    tokens_1ND: Tensor
+    novelty: float
 
 
 class PredictorNode(ManagedNode):
@@ -50,20 +79,20 @@ class PredictorNode(ManagedNode):
         self._clips: ClipBuffer | None = None
         self._detector: TransitionDetector | None = None
         self._camera: Camera | None = None
-        self._mailbox: Mailbox[tuple[Clip, float]] | None = None
+        self._inbox: Turns[tuple[Clip, float, tuple[str, ...]]] | None = None  # clip, time of arrival, queries
+        self._viewed: Viewed | None = None  # the worker's
         self._worker: Worker | None = None
         self._embedding_publisher: LifecyclePublisher | None = None
         self._transition_publisher: LifecyclePublisher | None = None
+        self._distance_publisher: LifecyclePublisher | None = None
         self._space_publisher: LifecyclePublisher | None = None
         self._first_epoch = 0  # of the next clip buffer: epochs count up over the node's life
         self._paused = False  # the clip buffer holds frames of an earlier activation
-        self._transitions = 0
-        self._embeddings, self._latency, self._model_time = Rate(), Durations(), Durations()
-        self._drops: Counter[str] = Counter(newer_clip=0, deactivated=0, model_error=0)
-        self._recent_drops, self._recent_epochs = Recent(), Recent()
+        self._figures = PredictorFigures()
         self.diagnostics.add("camera", self._report_camera)
         self.diagnostics.add("clips", self._report_clips)
         self.diagnostics.add("model", self._report_model)
+        self.requests.add(Predict, "~/predict", self._predict)
 
     def configure(self) -> None:
         params: PredictorParams = self.parameters.read()
@@ -71,9 +100,8 @@ class PredictorNode(ManagedNode):
         transition_params: TransitionParams = self.parameters.read("transition")
         self._model = load_model(params, ("vision", "predictor"))
         config = self._model.config
-        self._queries = params.queries or (config.prompts.get("state", ""),)
-        if len(set(self._queries)) < len(self._queries):
-            raise ValueError(f"queries must differ from each other, got {list(self._queries)}")
+        self.check_live("", params)
+        self._queries = self._standing(params.queries)
         self._warm_up()
         self._clips = ClipBuffer(clip_params, config.vision.frames, config.clip_period_s, config.preprocess.image_size)
         self._clips.epoch, self._paused = self._first_epoch, False
@@ -82,16 +110,18 @@ class PredictorNode(ManagedNode):
         self._camera = Camera(self, params.image_transport, arrival, self._on_frame, params.silence_s, 1 / clip_params.stride_s)
         self._embedding_publisher = self.outputs.add(SemanticEmbedding, "~/embedding", qos.RESULTS)
         self._transition_publisher = self.outputs.add(WorldStateTransition, "~/transition", qos.RESULTS)
+        self._distance_publisher = self.outputs.add(WorldStateDistance, "~/distance", qos.RESULTS)
         self._space_publisher = self.outputs.add(EmbeddingSpace, "~/space", qos.LATCHED)
 
     def activate(self) -> None:
-        model = self._model
-        self._space_publisher.publish(space_to_message(model.config, model.space_id, model.sha256, self._queries))
+        self._publish_space()
         if self._paused:
             self._clips.flush("reactivation")
-        self._embeddings.restart()
-        self._mailbox = Mailbox()
-        self._worker = Worker("predictor worker", self._mailbox, self._embed)
+        self._figures.embeddings.restart()
+        self._viewed = None
+        self._inbox = Turns(Mailbox(), WAITING)
+        self._worker = Worker("predictor worker", self._inbox, self._work, self.requests.on_death)
+        self.requests.open(self._inbox)
         self._camera.start()
 
     def deactivate(self) -> None:
@@ -100,16 +130,38 @@ class PredictorNode(ManagedNode):
         worker, self._worker = self._worker, None
         if worker is not None:
             self._paused = True
+            self._figures.drops["deactivated"] += not self._inbox.stream.empty
             try:
                 worker.stop()
             finally:
-                self._drops["model_error"] += worker.failures
+                self.requests.close("predictor_node was deactivated before it came to this; ask again when it is active")
+                self._figures.drops["model_error"] += worker.failures
 
     def release(self) -> None:
         if self._clips is not None:
             self._first_epoch = self._clips.epoch + self._paused
-        self._embedding_publisher = self._transition_publisher = self._space_publisher = None
-        self._model = self._clips = self._detector = self._camera = self._mailbox = None
+        self._embedding_publisher = self._transition_publisher = self._distance_publisher = self._space_publisher = None
+        self._model = self._clips = self._detector = self._camera = self._inbox = self._viewed = None
+
+    def check_live(self, prefix: str, params: PredictorParams) -> None:
+        self._model.check_queries(params.queries)
+
+    def change_live(self) -> None:
+        queries, before = self._standing(self.parameters.value("queries")), self._queries
+        if queries == before:
+            return
+        self._queries = queries
+        if self.state == ACTIVE:
+            if queries[0] != before[0]:
+                self._clips.begin_epoch(NEW_QUERY)
+            self._publish_space()
+
+    def _standing(self, queries: tuple[str, ...]) -> tuple[str, ...]:
+        return queries or (self._model.config.prompts.get("state", ""),)
+
+    def _publish_space(self) -> None:
+        model = self._model
+        self._space_publisher.publish(space_to_message(model.config, model.space_id, model.sha256, self._queries))
 
     def _warm_up(self) -> None:
         config = self._model.config
@@ -117,7 +169,7 @@ class PredictorNode(ManagedNode):
         black_THWC = np.zeros((config.vision.frames, size, size, 3), np.uint8)
         for _ in range(WARM_UP):
             started = time.perf_counter()
-            self._model.watch(black_THWC, self._queries)
+            self._model.look(black_THWC, self._queries)
         took_ms = (time.perf_counter() - started) * 1e3
         self.get_logger().info(
             f"{config.name}: {took_ms:.0f} ms per clip, {len(self._queries)} standing queries, space {self._model.space_id}"
@@ -126,30 +178,49 @@ class PredictorNode(ManagedNode):
     def _on_frame(self, frame: Frame) -> None:
         arrived = time.perf_counter()
         clip = self._clips.push(frame)
-        if clip is not None and self._mailbox.put((clip, arrived)) is not None:
-            self._drops["newer_clip"] += 1
+        if clip is not None and self._inbox.put((clip, arrived, self._queries)) is not None:
+            self._figures.drops["newer_clip"] += 1
 
-    def _embed(self, item: tuple[Clip, float]) -> None:
-        """The worker's: one clip to embeddings, and perhaps a transition."""
-        clip, arrived = item
+    def _work(self, item: tuple[Clip, float, tuple[str, ...]] | Callable[[], None]) -> None:
+        """The worker's: a clip, or a request."""
+        if callable(item):
+            item()
+        else:
+            self._embed(*item)
+
+    def _embed(self, clip: Clip, arrived: float, queries: tuple[str, ...]) -> None:
+        """One clip to embeddings, and perhaps a transition."""
         started = time.perf_counter()
-        vectors_QD, novelty = self._model.watch(clip.frames_THWC, self._queries)
-        self._model_time.add(time.perf_counter() - started)
-        embeddings = [
-            Embedding(
-                vector_D=vector_D, stamp_ns=clip.stamp_ns, clip_start_ns=clip.start_ns, epoch=clip.epoch, sequence=clip.sequence,
-                space_id=self._model.space_id, query=query, frame_id=clip.frame_id, novelty=novelty,
-            )
-            for query, vector_D in zip(self._queries, vectors_QD)
-        ]
+        seen = self._model.look(clip.frames_THWC, queries)
+        self._figures.model_time.add(time.perf_counter() - started)
+        self._viewed = Viewed(clip, seen.tokens_1ND, seen.novelty)
+        embeddings = [self._embedding(self._viewed, query, vector_D) for query, vector_D in zip(queries, seen.vectors_QD)]
         for embedding in embeddings:
             self._embedding_publisher.publish(embedding_to_message(embedding))
-        self._latency.add(time.perf_counter() - arrived)
-        self._embeddings.tick()
+        self._figures.latency.add(time.perf_counter() - arrived)
+        self._figures.embeddings.tick()
         transition = self._detector.update(embeddings[0])
         if transition is not None:
             self._transition_publisher.publish(transition_to_message(transition))
-            self._transitions += 1
+            self._figures.transitions += 1
+        if self._distance_publisher.get_subscription_count():
+            self._distance_publisher.publish(distance_to_message(self._detector.measured(embeddings[0])))
+
+    def _predict(self, request: Predict.Request) -> Predict.Response:
+        """The worker's as well: another question about the latest clip."""
+        viewed = self._viewed
+        if viewed is None:
+            raise Refused("there was no clip yet; ask again when ~/embedding speaks (if it never does, /diagnostics says why)")
+        self._model.check_queries([request.query])
+        vector_D = self._model.predict(viewed.tokens_1ND, [request.query])[0]
+        return embedding_to_response(self._embedding(viewed, request.query, vector_D))
+
+    def _embedding(self, viewed: Viewed, query: str, vector_D: np.ndarray) -> Embedding:
+        clip = viewed.clip
+        return Embedding(
+            vector_D=vector_D, stamp_ns=clip.stamp_ns, clip_start_ns=clip.start_ns, epoch=clip.epoch, sequence=clip.sequence,
+            space_id=self._model.space_id, query=query, frame_id=clip.frame_id, novelty=viewed.novelty,
+        )
 
     def _report_camera(self, status: Status) -> None:
         if self._camera is not None:
@@ -158,50 +229,10 @@ class PredictorNode(ManagedNode):
             status.summary = "not configured"
 
     def _report_clips(self, status: Status) -> None:
-        if self._clips is None:
-            status.summary = "not configured"
-            return
-        counts, epoch = self._clips.counts, self._clips.epoch
-        epochs = {cause: count for cause, count in counts.items() if cause not in DROPS}
-        status.summary = f"epoch {epoch}"
-        status.value("epoch", epoch)
-        status.counts("drops", {cause: counts[cause] for cause in DROPS})
-        status.counts("epochs", epochs)
-        recent = self._recent_epochs.look(counts)
-        if "zero_stamp" in recent:
-            status.error(f"{counts['zero_stamp']} images came without a stamp and were dropped; set clip.stamp_source to arrival")
-        if "duplicate_stamp" in recent:
-            status.warn(f"{counts['duplicate_stamp']} images repeated the stamp before them and were dropped")
-        if broken := [f"{cause} {count}" for cause, count in epochs.items() if cause in recent]:
-            status.warn(f"the stream broke and epoch {epoch} began ({', '.join(broken)})")
+        self._figures.report_clips(status, self._clips)
 
     def _report_model(self, status: Status) -> None:
-        worker, model = self._worker, self._model
-        drops = self._drops.copy()
-        drops["model_error"] += worker.failures if worker is not None else 0
-        error = worker.last_error if worker is not None else ""
-        for key, value in (
-            ("embeddings", self._embeddings.total), ("embeddings_per_s", self._embeddings.per_second),
-            ("transitions", self._transitions), *self._latency.values("latency_ms"), *self._model_time.values("model_ms"),
-            ("last_error", error),
-        ):
-            status.value(key, value)
-        status.counts("drops", drops)
-        if model is None:
-            status.summary = "not configured"
-            return
-        status.hardware_id = model.config.name
-        status.value("space_id", model.space_id)
-        for key in ("segment", "distance", "threshold"):
-            status.value(key, getattr(self._detector, key))
-        status.summary = f"{self._embeddings.per_second:.1f} embeddings/s"
-        recent = self._recent_drops.look(drops)
-        if "newer_clip" in recent:
-            status.warn(f"{drops['newer_clip']} clips gave way to newer ones: the model is slower than clip.stride_s")
-        if worker is not None and worker.problem:
-            status.error(worker.problem)
-        elif "model_error" in recent:
-            status.warn(f"the model failed on {drops['model_error']} clips; the last: {error}")
+        self._figures.report_model(status, self._model, self._worker, self._detector)
 
 
 def main(args: list[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The predictor's topics, as the decoder hears them: embeddings and transitions, checked against the decoder's own space."""
+"""The predictor's topics, as other nodes hear them: embeddings, transitions, distances, checked against the node's own space."""
 from __future__ import annotations
 
 import logging
@@ -10,13 +10,13 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 
-from vljepa_ros.msg import SemanticEmbedding, WorldStateTransition
+from vljepa_ros.msg import SemanticEmbedding, WorldStateDistance, WorldStateTransition
 from vljepa_ros.nodes import qos
-from vljepa_ros.nodes.conversions import BadVector, embedding_from_message, transition_from_message
+from vljepa_ros.nodes.conversions import BadVector, distance_from_message, embedding_from_message, transition_from_message
 from vljepa_ros.nodes.diagnostics import Status
 from vljepa_ros.nodes.statistics import Rate, Recent
 from vljepa_ros.nodes.topics import Input
-from vljepa_ros.streaming import Embedding, Transition
+from vljepa_ros.streaming import Distance, Embedding, Transition
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +28,22 @@ class PredictorTopics:
 
     def __init__(
         self, node: LifecycleNode, space_id: str, dim: int, query: str, on_embedding: Callable[[Embedding], None],
-        on_transition: Callable[[Transition], None],
+        on_transition: Callable[[Transition], None], on_distance: Callable[[Distance], None] | None = None,
+        consequence: str = "nothing is decoded",
     ) -> None:
-        """`query`: the one that is waited for."""
+        """`query`: the one that is waited for. Without `on_distance` nobody has to measure. `consequence`: what is not done where
+        embeddings are of no use, for people.
+        """
         self._space_id, self._dim, self._query = space_id, dim, query
-        self._on_embedding, self._on_transition = on_embedding, on_transition
+        self._on_embedding, self._on_transition, self._on_distance = on_embedding, on_transition, on_distance
+        self._consequence = consequence
         self._inputs = (
             Input(node, SemanticEmbedding, "predictor_node/embedding", self._on_embedding_message, qos.RESULTS),
             Input(node, WorldStateTransition, "predictor_node/transition", self._on_transition_message, qos.RESULTS),
         )
+        if on_distance is not None:
+            distances = Input(node, WorldStateDistance, "predictor_node/distance", self._on_distance_message, qos.RESULTS)
+            self._inputs = (*self._inputs, distances)
         self._rate = Rate()
         self._transitions = 0  # that came, good or bad
         self._restarts = 0
@@ -70,6 +77,12 @@ class PredictorTopics:
     def _on_transition_message(self, message: WorldStateTransition) -> None:
         self._transitions += 1
         self._guarded(message, transition_from_message, self._on_transition)
+
+    def _on_distance_message(self, message: WorldStateDistance) -> None:
+        try:
+            self._on_distance(distance_from_message(message))
+        except Exception as error:
+            self._drop("unexpected", f"{type(error).__name__}: {error}")
 
     def _guarded(self, message: Any, convert: Callable[[Any], Any], take: Callable[[Any], None]) -> None:
         """A message may cost itself, never the node."""
@@ -115,8 +128,8 @@ class PredictorTopics:
         recent = self._recent.look({**self._drops, "restarts": self._restarts})
         if "wrong_space" in recent:
             status.error(
-                f"embeddings are of space {self._foreign_space}, this decoder's checkpoint makes words of {self._space_id}: "
-                "nothing is decoded; give both nodes the same checkpoint"
+                f"embeddings are of space {self._foreign_space}, this node's checkpoint is of {self._space_id}: "
+                f"{self._consequence}; give all nodes the same checkpoint"
             )
         for cause in (cause for cause in ("bad_vector", "unexpected") if cause in recent):
             status.warn(f"{self._drops[cause]} messages dropped ({cause}); the last: {self._last_error}")
@@ -134,4 +147,4 @@ class PredictorTopics:
             status.error(f"transitions on {transitions.topic}: {transitions.why_silent()}")
         elif self._rate.settled and time.monotonic() - self._answered.get(self._query, -math.inf) >= SILENCE_S:
             heard = ", ".join(map(repr, self._answered)) or "nothing of use"
-            status.error(f"no embedding answers {self._query!r}, so there are no words; what comes answers {heard}: set query")
+            status.error(f"no embedding answers {self._query!r}, so {self._consequence}; what comes answers {heard}: set query")

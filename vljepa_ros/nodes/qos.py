@@ -6,7 +6,9 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 
 IMAGES = qos_profile_sensor_data  # best effort: a late image is worth nothing
 RESULTS = QoSProfile(depth=50)  # reliable; five seconds of embeddings at ten per second, should a subscriber stall
+PICTURES = QoSProfile(depth=2)  # reliable, for viewers ask for that; two, so that a slow one gets new pictures and not old ones
 LATCHED = QoSProfile(depth=10, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)  # reliable; a late subscriber gets what it missed
+REQUESTS = QoSProfile(depth=100)  # reliable; more than may wait: what goes beyond its depth the middleware loses without a word
 
 
 def overrides() -> QoSOverridingOptions:

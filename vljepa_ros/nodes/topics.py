@@ -102,6 +102,11 @@ class Outputs:
         self._publishers.append(publisher)
         return publisher
 
+    def remove(self, publisher: LifecyclePublisher) -> None:
+        """One of them, before the others."""
+        self._publishers.remove(publisher)
+        self._node.destroy_lifecycle_publisher(publisher)
+
     def release(self) -> None:
         while self._publishers:
             self._node.destroy_lifecycle_publisher(self._publishers.pop())

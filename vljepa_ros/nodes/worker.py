@@ -17,6 +17,7 @@ STUCK_AFTER_S = 10.0
 
 class Inbox(Protocol[T]):
     closed: bool
+    empty: bool
 
     def get(self, timeout: float | None = None) -> T | None: ...
     def close(self) -> None: ...
@@ -33,6 +34,10 @@ class RequestQueue(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    @property
+    def empty(self) -> bool:
+        return not self._items
 
     def put(self, item: T) -> T | None:
         """Never blocks. Returns what had to give way; a closed queue hands `item` itself back."""
@@ -56,16 +61,90 @@ class RequestQueue(Generic[T]):
             self.closed = True
             self._changed.notify_all()
 
+    def drain(self) -> list[T]:
+        """Close, and hand over what was still waiting, oldest first."""
+        self.close()
+        with self._changed:
+            items = list(self._items)
+            self._items.clear()
+            return items
+
+
+class Turns(Generic[T]):
+    """An inbox with two trays: a stream's items, by the rules of the inbox that holds them, and requests, every one in its order.
+
+    Where both wait they take turns: a request waits for the stream's item under way and no longer, and no number of requests
+    costs the stream more than every other turn.
+    """
+
+    def __init__(self, stream: Inbox[T], capacity: int) -> None:
+        """`stream` has a `put` that never blocks. `capacity`: requests that may wait."""
+        self.stream = stream
+        self._capacity = capacity
+        self._changed = threading.Condition()
+        self._requests: deque[Callable[[], None]] = deque()
+        self._request_next = True
+        self.closed = False
+
+    @property
+    def waiting(self) -> int:
+        """Requests that nobody has taken yet."""
+        return len(self._requests)
+
+    def put(self, item: T) -> T | None:
+        """The stream's tray. Never blocks; returns what the stream's inbox returns."""
+        with self._changed:
+            given_up = self.stream.put(item)
+            self._changed.notify()
+            return given_up
+
+    def ask(self, request: Callable[[], None], urgent: bool = False) -> bool:
+        """The requests' tray. Never blocks; False where it is full (not for an `urgent` one, the node's own) or closed."""
+        with self._changed:
+            if self.closed or (len(self._requests) >= self._capacity and not urgent):
+                return False
+            self._requests.append(request)
+            self._changed.notify()
+            return True
+
+    def get(self, timeout: float | None = None) -> T | Callable[[], None] | None:
+        """What is due, waiting at most `timeout` seconds. None: nothing came, or the inbox is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.closed or self._requests or not self.stream.empty, timeout)
+            if self.closed:
+                return None
+            if self._requests and (self._request_next or self.stream.empty):
+                self._request_next = False
+                return self._requests.popleft()
+            self._request_next = True
+            return self.stream.get(0)
+
+    def close(self) -> None:
+        """Wake every waiter with None; what was still waiting stays undone."""
+        with self._changed:
+            self.closed = True
+            self.stream.close()
+            self._requests.clear()
+            self._changed.notify_all()
+
 
 class Worker(Generic[T]):
     """Runs `work` on what comes into `inbox`. An exception costs its item and is counted and reported; the next item is tried."""
 
-    def __init__(self, name: str, inbox: Inbox[T], work: Callable[[T], None]) -> None:
+    def __init__(
+        self, name: str, inbox: Inbox[T], work: Callable[[T], None], on_death: Callable[[str], None] = lambda problem: None,
+        what: str = "the model",
+    ) -> None:
+        """`on_death` hears of the thread's end if nobody wanted it, in that thread: whoever waits for it waits in vain. `what` it
+        is that may fail or be stuck, in the words of `problem`.
+        """
         self.failures = 0  # items that failed
         self.failures_in_a_row = 0
         self.last_error = ""
         self._inbox = inbox
         self._work = work
+        self._on_death = on_death
+        self._what = what
         self._busy_since: float | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -91,9 +170,9 @@ class Worker(Generic[T]):
         if not self.alive and not self._stopping:
             return f"the worker stopped: {self.last_error}; deactivate and activate the node"
         if self.failing:
-            return f"the model failed {self.failures_in_a_row} times in a row: {self.last_error}"
+            return f"{self._what} failed {self.failures_in_a_row} times in a row: {self.last_error}"
         if busy_since is not None and time.monotonic() - busy_since > STUCK_AFTER_S:
-            return f"the model has been busy with one item for {time.monotonic() - busy_since:.0f} s"
+            return f"{self._what} has been busy with one item for {time.monotonic() - busy_since:.0f} s"
         return ""
 
     def stop(self, timeout_s: float = 30.0) -> None:
@@ -113,6 +192,8 @@ class Worker(Generic[T]):
         except BaseException as error:  # not even SystemExit ends a worker without a word
             self.last_error = f"{type(error).__name__}: {error}"
             log.error("%s stopped: %s", self._thread.name, self.last_error)
+            self._inbox.close()
+            self._on_death(f"the worker stopped: {self.last_error}; deactivate and activate the node")
 
     def _try(self, item: T) -> None:
         self._busy_since = time.monotonic()
@@ -126,6 +207,7 @@ class Worker(Generic[T]):
             self.failures_in_a_row += 1
             self.last_error = " ".join(f"{type(error).__name__}: {error}".split())
             if self.failures_in_a_row <= TOLERATED_FAILURES:  # beyond, /diagnostics goes on saying it, once a second
-                log.error("%s: %s", self._thread.name, self.last_error, exc_info=self.failures == 1)
+                told = type(error).__module__.startswith("vljepa_ros")  # our own errors say what is wrong, in one line
+                log.error("%s: %s", self._thread.name, self.last_error, exc_info=self.failures == 1 and not told)
         finally:
             self._busy_since = None

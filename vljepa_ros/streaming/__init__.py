@@ -5,7 +5,7 @@ from vljepa_ros.streaming.decode_policy import DecodeParams, DecodePolicy
 from vljepa_ros.streaming.mailbox import Mailbox
 from vljepa_ros.streaming.transition_params import TransitionParams
 from vljepa_ros.streaming.transitions import TransitionDetector
-from vljepa_ros.streaming.types import Clip, DecodedText, DecodeRequest, Embedding, Frame, Transition, Trigger
+from vljepa_ros.streaming.types import Clip, DecodedText, DecodeRequest, Distance, Embedding, Frame, Transition, Trigger
 
 __all__ = [
     "Clip",
@@ -15,6 +15,7 @@ __all__ = [
     "DecodePolicy",
     "DecodeRequest",
     "DecodedText",
+    "Distance",
     "Embedding",
     "Frame",
     "Mailbox",

@@ -59,7 +59,7 @@ class ClipBuffer:
     up for, so n clips never span less than (n - 2) strides.
 
     `counts` names what was odd: `zero_stamp`, `duplicate_stamp` (both dropped), `backward_jump`, `forward_jump`, `gap` and the
-    reasons given to `flush` (all of which begin an epoch).
+    reasons given to `flush` and `begin_epoch` (all of which begin an epoch).
     """
 
     def __init__(self, params: ClipParams, frames: int, clip_period_s: float, image_size: int) -> None:
@@ -109,11 +109,15 @@ class ClipBuffer:
 
     def flush(self, reason: str) -> None:
         """Begin a new epoch: nothing pushed so far will be in a later clip. Counted under `reason`."""
-        self.counts[reason] += 1
-        self.epoch += 1
+        self.begin_epoch(reason)
         self._buffer.clear()
         self._intervals.clear()
         self._due_ns = None
+
+    def begin_epoch(self, reason: str) -> None:
+        """Count the epoch up and keep the frames: the stream goes on, but what is made of it is no longer what it was."""
+        self.counts[reason] += 1
+        self.epoch += 1
         log.info("epoch %d begins: %s", self.epoch, reason)
 
     def _drop(self, stamp_ns: int) -> bool:

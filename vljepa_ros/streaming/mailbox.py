@@ -29,6 +29,11 @@ class Mailbox(Generic[T]):
         with self._changed:
             return self._closed
 
+    @property
+    def empty(self) -> bool:
+        with self._changed:
+            return not self._full
+
     def put(self, item: T) -> T | None:
         """Leave `item`; return what it replaced (None where the slot was empty). A closed mailbox hands `item` itself back,
         uncounted."""

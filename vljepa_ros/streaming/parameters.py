@@ -12,11 +12,12 @@ from typing import Any
 
 
 def parameter(
-    default: float | int | str, description: str, range: tuple[float, float] | None = None, choices: tuple[str, ...] | None = None
+    default: float | int | str, description: str, range: tuple[float, float] | None = None,
+    choices: tuple[str, ...] | None = None, live: bool = False,
 ) -> Any:
     """A dataclass field with what a person needs to set it: a sentence (unit included) and either a closed range or the
-    choices."""
-    metadata: dict[str, Any] = {"description": description}
+    choices. `live`: it may be changed while the stream runs."""
+    metadata: dict[str, Any] = {"description": description, "live": live}
     if range is not None:
         metadata["range"] = range
     if choices is not None:

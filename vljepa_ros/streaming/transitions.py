@@ -22,7 +22,7 @@ import numpy as np
 
 from vljepa_ros.streaming.noise import RecentQuantile
 from vljepa_ros.streaming.transition_params import TransitionParams
-from vljepa_ros.streaming.types import Embedding, Transition
+from vljepa_ros.streaming.types import Distance, Embedding, Transition
 from vljepa_ros.streaming.ward import Split, best_split, mean, unit
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,18 @@ class TransitionDetector:
     def mean_D(self) -> np.ndarray | None:
         """The current segment's mean embedding of its latest seconds, float32 of norm 1; None before the first embedding."""
         return unit(mean(self._vectors_TD, self._seconds_T)) if len(self._stamps_ns) else None
+
+    def measured(self, embedding: Embedding) -> Distance:
+        """How near the stream is to a transition, after `update` has taken that embedding."""
+        return Distance(
+            stamp_ns=embedding.stamp_ns,
+            epoch=embedding.epoch,
+            segment=self.segment,
+            segment_start_ns=self.segment_start_ns,
+            distance=self.distance,
+            threshold=self.threshold,
+            frame_id=embedding.frame_id,
+        )
 
     def update(self, embedding: Embedding) -> Transition | None:
         """Take the next embedding. ValueError where it belongs to another space than those before it.

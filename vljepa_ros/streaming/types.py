@@ -75,6 +75,19 @@ class Transition:
     frame_id: str = ""
 
 
+@dataclass(frozen=True)
+class Distance:
+    """How far an embedding is from ending its segment, as the detector sees it."""
+
+    stamp_ns: int  # of the embedding
+    epoch: int
+    segment: int  # index of the current segment, counted over the stream's whole life
+    segment_start_ns: int
+    distance: float  # the latest merge cost, in seconds times squared distance
+    threshold: float  # what it has to be above for a transition, the same unit
+    frame_id: str = ""
+
+
 class Trigger(Enum):
     """Why a text was asked for."""
 

@@ -6,7 +6,8 @@ Seeded: the same arguments give the same frames. Only `frames` needs MuJoCo and 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,12 +141,18 @@ class Stream:
 
     def frames_at(self, times: Sequence[float], width: int = 640, height: int = 480) -> Iterator[tuple[float, np.ndarray]]:
         """As `frames`, at the given times."""
+        with self.camera(width, height) as picture:
+            for t in times:
+                yield t, picture(t)
+
+    @contextmanager
+    def camera(self, width: int = 640, height: int = 480) -> Iterator[Callable[[float], np.ndarray]]:
+        """Pictures of single moments (seconds), in any order, each with noise of its own: RGB uint8 (height, width, 3)."""
         from .render import Renderer
 
         with Renderer(self.scene, width, height) as renderer:
-            camera = CameraNoise(self.sensor, self.seed)
-            for t in times:
-                yield t, camera.expose(renderer.image(self.script, t, camera.shake()), t)
+            noise = CameraNoise(self.sensor, self.seed)
+            yield lambda t: noise.expose(renderer.image(self.script, t, noise.shake()), t)
 
 
 class CameraNoise:

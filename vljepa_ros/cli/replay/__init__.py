@@ -1,12 +1,11 @@
 """`vljepa replay BAG`: a recorded bag through the streaming code of the nodes, faster than real time, to a report to read.
 
-    bag.py, salvage.py   the bag, sound or damaged          command.py        options, and what is done in which order
-    cameras.py           its messages to clips              charts.py         curves as SVG
-    session.py           clips to what was understood       page.py           report.html
-    truth.py             what is known of it                facts.py          report.json
-    worth.py             selective against uniform          outbag.py         the bag with our topics in it
+    command.py    options, and what is done in which order     page.py       report.html
+    session.py    clips to what was understood                 facts.py      report.json
+    settings.py   the nodes' parameters, from their YAML       charts.py     curves as SVG
+    worth.py      selective against uniform                    outbag.py     the bag with our topics in it
 
-Knows no rclpy: `rosbags` reads and writes, and pixels come from messages by the nodes' own `nodes/images.py`, which needs no ROS.
+How a bag is read lies in `evaluation/recorded`, which training reads it with too. Knows no rclpy: `rosbags` reads and writes.
 """
 from vljepa_ros.cli.replay.command import add_arguments
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vljepa_ros.cli.bags import TRUTH_TOPIC, UNUSUAL
-from vljepa_ros.cli.sources import SourceError
+from vljepa_ros.evaluation.recorded.types import TRUTH_TOPIC, SourceError
 
 if TYPE_CHECKING:
-    from vljepa_ros.cli.replay.bag import RecordedBag, Topic
-    from vljepa_ros.cli.replay.session import Clock, Session, Settings
+    from vljepa_ros.cli.replay.session import Session, Settings
+    from vljepa_ros.evaluation.recorded.bag import RecordedBag, Topic
+    from vljepa_ros.evaluation.recorded.clock import Clock
 
 
 
@@ -98,35 +98,16 @@ def _replay(args: argparse.Namespace) -> None:
 
 def open_bag(args: argparse.Namespace) -> tuple[RecordedBag, list[Topic]]:
     """The bag and the cameras that were asked for. SourceError."""
-    from vljepa_ros.cli.replay.bag import RecordedBag
+    from vljepa_ros.evaluation.recorded.bag import RecordedBag, choose
 
     bag = RecordedBag(args.source.expanduser())
     return bag, choose(bag, args.topic)
 
 
-def choose(bag: RecordedBag, names: list[str]) -> list[Topic]:
-    """Cameras by name, with or without `/compressed`; without names the most usual one. SourceError names what there is."""
-    cameras = bag.cameras()
-    has = ", ".join(sorted({one.name for one in cameras}))
-    if not cameras:
-        topics = sorted({f"{one.name} ({one.msgtype})" for one in bag.counts})
-        shown = ", ".join(topics[:8]) + (f" and {len(topics) - 8} more" if len(topics) > 8 else "")
-        raise SourceError(f"{bag.path}: no sensor_msgs/Image or CompressedImage in it; it has {shown}")
-    if not names:
-        return [min(cameras, key=lambda one: (any(word in one.name.lower() for word in UNUSUAL), -bag.counts[one], one.name))]
-    chosen = []
-    for name in dict.fromkeys(names):
-        found = [one for one in cameras if one.name == name] or [one for one in cameras if one.name == f"{name}/compressed"]
-        if not found:
-            raise SourceError(f"{bag.path}: no camera topic {name}; it has {has}")
-        chosen.append(found[0])
-    return chosen
-
-
 def truth_of(bag: RecordedBag, file: Path | None, topic: str | None) -> Callable[[Clock], list] | None:
     """How to get the true segments once the stream's clock is known; None without any. SourceError now, not later."""
-    from vljepa_ros.cli.replay.session import Clock
-    from vljepa_ros.cli.replay.truth import read_file, read_topic
+    from vljepa_ros.evaluation.recorded.clock import Clock
+    from vljepa_ros.evaluation.recorded.truth import read_file, read_topic
 
     if file is not None and topic is not None:
         raise ValueError("--truth and --truth-topic: give one of the two")
@@ -157,8 +138,8 @@ def sessions_of(
     """Every camera through the streaming code, one after the other. SourceError where none of them has a picture."""
     from tqdm import tqdm
 
-    from vljepa_ros.cli.replay.cameras import Camera
     from vljepa_ros.cli.replay.session import understand
+    from vljepa_ros.evaluation.recorded.cameras import Camera
 
     sessions = []
     for topic in topics:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from vljepa_ros.cli import summary
-from vljepa_ros.cli.replay.bag import RecordedBag
 from vljepa_ros.cli.replay.session import Session, Settings
 from vljepa_ros.cli.replay.worth import Worth, as_often_as, compare
 from vljepa_ros.cli.story import Row, rows
+from vljepa_ros.evaluation.recorded.bag import RecordedBag
 
 FORMAT = 1
 OF_SUMMARY = (

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_ros.cli import interfaces
-from vljepa_ros.cli.replay.bag import RecordedBag, Topic
 from vljepa_ros.cli.replay.session import Session
+from vljepa_ros.evaluation.recorded.bag import RecordedBag, Topic
 
 NAMESPACES = ("/vljepa", "/replay", *(f"/replay{k}" for k in range(2, 100)))
 TYPES = {"predictor_node/space": "EmbeddingSpace", "predictor_node/embedding": "SemanticEmbedding",
-         "predictor_node/transition": "WorldStateTransition", "decoder_node/text": "DecodedText"}  # fmt: skip
+         "predictor_node/distance": "WorldStateDistance", "predictor_node/transition": "WorldStateTransition",
+         "decoder_node/text": "DecodedText"}  # fmt: skip
 
 
 def write(bag: RecordedBag, sessions: Sequence[Session], model: Any, folder: Path, copy: bool = True) -> list[str]:
@@ -72,6 +73,7 @@ def _ours(out: Any, session: Session, model: Any, namespace: str) -> Iterator[tu
     items = [(first_ns, to["predictor_node/space"], interfaces.space_cdr(model.config, model.space_id, model.sha256, queries))]
     for name, cdr, things in (
         ("predictor_node/embedding", interfaces.embedding_cdr, result.embeddings),
+        ("predictor_node/distance", interfaces.distance_cdr, result.measured),
         ("predictor_node/transition", interfaces.transition_cdr, result.transitions),
     ):
         items += [(recorded_ns[one.stamp_ns], to[name], cdr(one)) for one in things]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vljepa_ros.cli.replay import charts
-from vljepa_ros.cli.replay.cameras import Thumb
 from vljepa_ros.cli.replay.session import Session
 from vljepa_ros.cli.story import Row, news, true_pieces
+from vljepa_ros.evaluation.recorded.cameras import Thumb
 
 PER_S, LEAST_PER_S = 30.0, 4.0  # pixels per second
 WIDEST = 24_000.0  # pixels

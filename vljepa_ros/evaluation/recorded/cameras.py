@@ -12,11 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vljepa_ros.cli.replay.bag import Message, Topic
-from vljepa_ros.cli.serialised import COMPRESSED_IMAGE, NS, stamp_of
+from vljepa_ros.evaluation.recorded.bag import Message, Topic
+from vljepa_ros.evaluation.recorded.serialised import COMPRESSED_IMAGE, NS, stamp_of
 from vljepa_ros.evaluation.sparse import SparseClips
-from vljepa_ros.nodes.images import BadImage, check_compressed_image, check_image, compressed_image_HWC, image_HWC
 from vljepa_ros.streaming import Clip, ClipParams
+from vljepa_ros.streaming.images import BadImage, check_compressed_image, check_image, compressed_image_HWC, image_HWC
 
 THUMB_WIDTH = 192  # pixels
 MAX_THUMBS = 400  # then every other one goes, and half as many come from there on

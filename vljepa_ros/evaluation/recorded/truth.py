@@ -17,10 +17,10 @@ from typing import Any
 
 import yaml
 
-from vljepa_ros.cli.replay.bag import Message, RecordedBag
-from vljepa_ros.cli.replay.cameras import typestore
-from vljepa_ros.cli.replay.session import Clock
-from vljepa_ros.cli.sources import SourceError, TrueSegment
+from vljepa_ros.evaluation.recorded.bag import Message, RecordedBag
+from vljepa_ros.evaluation.recorded.cameras import typestore
+from vljepa_ros.evaluation.recorded.clock import Clock
+from vljepa_ros.evaluation.recorded.types import SourceError, TrueSegment
 
 NS = 1_000_000_000
 TEXT = "std_msgs/msg/String"

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vljepa_ros.cli.replay.salvage import Salvage
-from vljepa_ros.cli.serialised import COMPRESSED_IMAGE, IMAGE
-from vljepa_ros.cli.sources import SourceError
+from vljepa_ros.evaluation.recorded.salvage import Salvage
+from vljepa_ros.evaluation.recorded.serialised import COMPRESSED_IMAGE, IMAGE
+from vljepa_ros.evaluation.recorded.types import UNUSUAL, SourceError
 
 STORAGES = (".mcap", ".db3")
 
@@ -203,6 +203,25 @@ class RecordedBag:
     def _note(self, sentence: str) -> None:
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+
+def choose(bag: RecordedBag, names: list[str]) -> list[Topic]:
+    """Cameras by name, with or without `/compressed`; without names the most usual one. SourceError names what there is."""
+    cameras = bag.cameras()
+    has = ", ".join(sorted({one.name for one in cameras}))
+    if not cameras:
+        topics = sorted({f"{one.name} ({one.msgtype})" for one in bag.counts})
+        shown = ", ".join(topics[:8]) + (f" and {len(topics) - 8} more" if len(topics) > 8 else "")
+        raise SourceError(f"{bag.path}: no sensor_msgs/Image or CompressedImage in it; it has {shown}")
+    if not names:
+        return [min(cameras, key=lambda one: (any(word in one.name.lower() for word in UNUSUAL), -bag.counts[one], one.name))]
+    chosen = []
+    for name in dict.fromkeys(names):
+        found = [one for one in cameras if one.name == name] or [one for one in cameras if one.name == f"{name}/compressed"]
+        if not found:
+            raise SourceError(f"{bag.path}: no camera topic {name}; it has {has}")
+        chosen.append(found[0])
+    return chosen
 
 
 def _topic(connection: Any) -> Topic:

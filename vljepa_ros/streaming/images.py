@@ -1,4 +1,4 @@
-"""Pixels of image messages. Part of `conversions.py`, which is where the rest of the package looks for it.
+"""Pixels of image messages, whoever made the messages: rclpy's for the nodes, rosbags' for those who read bags. Knows no ROS.
 
 Size, step and encoding are checked before a byte is read. rgb8, bgr8, mono8, rgba8 and bgra8 become views of the message's
 memory; every other encoding goes to cv_bridge where it is installed, to rosbags-image where not.

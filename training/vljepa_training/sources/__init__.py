@@ -1,0 +1,1 @@
+"""Where pairs of clips and texts come from beside the tabletop world."""

@@ -1,0 +1,189 @@
+"""A bag and its corrected segments as pairs of a clip and a text: what `vljepa annotate` began and a person finished.
+
+    state      for moments of every segment that has one: what is true from its start to the next one's
+    caption    for clips that end soon after a segment's start: what happened there
+
+A moment is the end of a clip, as in the node. Times are seconds on one line since the camera's first frame, as the file has them.
+The bag is read twice: what its clock did is known only at its end.
+"""
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vljepa_ros.evaluation.recorded.bag import RecordedBag, choose
+from vljepa_ros.evaluation.recorded.cameras import Camera
+from vljepa_ros.evaluation.recorded.clock import Clock
+from vljepa_ros.evaluation.recorded.truth import read_file
+from vljepa_ros.evaluation.recorded.types import SourceError
+from vljepa_ros.model import VLJEPA, ModelConfig
+from vljepa_ros.streaming import Clip, ClipParams
+
+from ..stages.tokens import query_tokens, text_tokens
+from ..tabletop.language import CAPTION_PROMPT
+
+NS = 1_000_000_000
+SPARSE = ClipParams(stride_s=60.0)  # to follow the clock, next to no picture has to be decoded
+
+
+@dataclass(frozen=True)
+class Segment:
+    """From `start_s` up to `end_s`, the world is in one state."""
+
+    index: int
+    start_s: float
+    end_s: float
+    caption: str
+    state: str
+
+    @property
+    def begun(self) -> bool:
+        """It began with an event, and not with the stream."""
+        return self.index > 0
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Which clips become pairs."""
+
+    stride_s: float = 0.5  # between the moments of a segment
+    margin_s: float = 0.3  # on both sides of a boundary: no person marks it more exactly
+    event_s: float = 0.6  # after a boundary, within which a clip shows what happened
+
+    def __post_init__(self) -> None:
+        for name in ("stride_s", "margin_s", "event_s"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf") or (name == "stride_s" and value == 0):
+                raise ValueError(f"{name} must be {'above' if name == 'stride_s' else 'at least'} 0 s, got {value}")
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One row of a batch."""
+
+    frames_THWC: np.ndarray  # uint8 RGB, at the checkpoint's size
+    query: str
+    target: str
+    kind: str  # state | caption
+    segment: int
+    t_s: float
+
+
+class AnnotatedBag:
+    """One camera of a bag with its segments. `notes`: what could not be used, one sentence each."""
+
+    def __init__(self, bag: Path, segments: Path, config: ModelConfig, topic: str | None = None) -> None:
+        """`config`: whose clips. `topic`: which camera; None: the most usual one. SourceError, in one line with the remedy."""
+        self.bag = RecordedBag(bag)
+        (self.topic,) = choose(self.bag, [topic] if topic else [])
+        self.config = config
+        read_file(segments, Clock([]))  # a file that is none is said before a long bag is read
+        camera = self._watch(SPARSE)
+        if not camera.decoded:
+            why = camera.last_bad or "its stamps are all zero or repeat"
+            raise SourceError(f"{bag}: none of the {camera.frames} images on {self.topic.name} can be used: {why}")
+        self.clock = Clock(camera.spans)
+        self.seconds = (self.clock.end_ns - self.clock.start_ns) / NS
+        self.segments = self._segments(segments)
+        self.notes = [*self.bag.notes, *self._notes(camera)]
+
+    def clips(self, params: ClipParams = ClipParams()) -> Iterator[tuple[float, Clip]]:
+        """(seconds since the first frame, clip) in order, as the node makes them."""
+        camera = Camera(self.topic)
+        for clip in camera.clips(self.bag.messages([self.topic]), params, self.config, lambda: None):
+            yield self.clock.seconds(clip.stamp_ns, clip.epoch), clip
+
+    def segment_at(self, t_s: float, margin_s: float = 0.0) -> Segment | None:
+        """The segment that a moment lies in, at least `margin_s` from its boundaries; None where it lies in none.
+
+        Neither the stream's beginning nor its end is a boundary.
+        """
+        index = bisect_right([one.start_s for one in self.segments], t_s) - 1
+        if index < 0:
+            return None
+        one = self.segments[index]
+        last = index == len(self.segments) - 1
+        inside = (not one.begun or t_s >= one.start_s + margin_s) and (last or t_s < one.end_s - margin_s)
+        return one if inside else None
+
+    def pairs(self, pairing: Pairing = Pairing()) -> Iterator[Pair]:
+        """By time; every call reads the bag anew, so that nothing but the pairs asked for is held."""
+        prompts = self.config.prompts
+        state, caption = prompts.get("state", ""), prompts.get("caption", CAPTION_PROMPT)
+        state_due: dict[int, float] = {}
+        told: set[int] = set()
+        for t_s, clip in self.clips():
+            event = self.segment_at(t_s)
+            if event is not None and event.begun and event.caption and event.index not in told:
+                if pairing.event_s / 2 <= t_s - event.start_s <= pairing.event_s:
+                    told.add(event.index)
+                    yield Pair(clip.frames_THWC, caption, event.caption, "caption", event.index, t_s)
+            calm = self.segment_at(t_s, pairing.margin_s)
+            if calm is not None and calm.state and t_s >= state_due.get(calm.index, -1.0):
+                state_due[calm.index] = t_s + pairing.stride_s
+                yield Pair(clip.frames_THWC, state, calm.state, "state", calm.index, t_s)
+
+    def _watch(self, params: ClipParams) -> Camera:
+        camera = Camera(self.topic)
+        for _ in camera.clips(self.bag.messages([self.topic]), params, self.config, lambda: None):
+            pass
+        return camera
+
+    def _segments(self, file: Path) -> list[Segment]:
+        known = read_file(file, self.clock)
+        starts = [(one.start_ns - self.clock.start_ns) / NS for one in known]
+        if starts[0] >= self.seconds:
+            first = f"its first segment begins at {starts[0]:g} s"
+            raise SourceError(f"{file}: {first}, the bag has {self.seconds:.1f} s; is it another bag's?")
+        return [
+            Segment(k, start, end, _plain(one.caption), _plain(one.state))
+            for k, (one, start, end) in enumerate(zip(known, starts, [*starts[1:], max(self.seconds, starts[-1])]))
+        ]
+
+    def _notes(self, camera: Camera) -> list[str]:
+        out = []
+        if camera.lost:
+            out.append(f"{camera.lost} of {camera.frames} images cannot be used; the last: {camera.last_bad}")
+        if late := sum(one.start_s >= self.seconds for one in self.segments):
+            out.append(f"{late} of {len(self.segments)} segments begin after the bag's end at {self.seconds:.1f} s")
+        if silent := sum(not one.state for one in self.segments):
+            out.append(f"{silent} of {len(self.segments)} segments have no state, and give no such pairs")
+        return out
+
+
+def align_batch(pairs: Sequence[Pair], model: VLJEPA) -> dict[str, Tensor]:
+    """Pairs as `stages.align.AlignTask.loss` takes them: the frozen X-Encoder's tokens, and equal texts as one group.
+
+    Without wrong texts: nobody has written any. ValueError for no pair.
+    """
+    if not pairs:
+        raise ValueError("a batch needs at least one pair; does any segment have a state or a caption?")
+    config = model.config
+    texts = {text: k for k, text in enumerate(dict.fromkeys(one.target for one in pairs))}
+    query_ids, query_mask = query_tokens(model.tokenizers["query"], [one.query for one in pairs], config.predictor)
+    ids, mask = text_tokens(model.tokenizers["text"], list(texts), config.text_encoder)
+    wrong_ids, wrong_mask = text_tokens(model.tokenizers["text"], [""], config.text_encoder)
+    place = torch.tensor([texts[one.target] for one in pairs])
+    return {
+        "visual": torch.cat([model.encode_frames(one.frames_THWC) for one in pairs]),
+        "query_ids": query_ids,
+        "query_mask": query_mask,
+        "ids": ids,
+        "mask": mask,
+        "text": place,
+        "group": place,
+        "wrong_ids": wrong_ids,
+        "wrong_mask": wrong_mask,
+        "wrong_group": torch.zeros(0, dtype=torch.long),
+    }
+
+
+def _plain(text: str) -> str:
+    """One line: what a person's YAML has broken over several is one text."""
+    return " ".join(text.split())
