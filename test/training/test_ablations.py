@@ -20,15 +20,16 @@ from vljepa_training.stages.align import AlignTask
 from vljepa_training.stages.text import TextModule, corpus
 from vljepa_training.trainer import Schedule
 
-STREAMS, BUSY, HELD, STEPS = 5, 3, 2, 5
+STREAMS, BUSY, HELD, STEPS = 5, 3, 2, 6
 
 
 def small():
-    """Two steps of stage 1 to three of stage 2, in the recipe's proportion."""
+    """One step on pictures and two more in stage 1 to three of stage 2, in the recipe's proportion."""
     recipe = recipes.tabletop_ci()
     one = Schedule(steps=20, batch=8, lr=1e-2, warmup=4, optimizer="muon", decay="constant", eval_every=7, save_every=2)
     sizes = dict(streams=STREAMS, busy=BUSY, held=HELD, clips_per_stream=10, vocab_size=300)
-    return replace(recipe, name="small", model=tiny(), align=one, finetune=replace(one, steps=30, decay="cosine"), **sizes)
+    stages = dict(pictures=replace(one, steps=10), align=one, finetune=replace(one, steps=30, decay="cosine"))
+    return replace(recipe, name="small", model=tiny(), **stages, **sizes)
 
 
 @pytest.fixture
@@ -70,8 +71,8 @@ def test_all_variants_take_equally_many_steps_and_differ_as_named(trained, capsy
     assert list(report["variants"]) == list(VARIANTS) and report["steps"] == STEPS
     steps = {name: result["steps"] for name, result in report["variants"].items()}
     assert {sum(s.values()) for s in steps.values()} == {STEPS}
-    assert steps["full"] == {"align": 2, "finetune": 3}
-    assert steps["without stage 1"] == {"finetune": STEPS} and steps["without SFT"] == {"align": STEPS}
+    assert steps["full"] == {"pictures": 1, "align": 2, "finetune": 3}
+    assert steps["without stage 1"] == {"finetune": STEPS} and steps["without SFT"] == {"pictures": 2, "align": 4}
     for result in report["variants"].values():
         figures = result["figures"]
         assert {"action", "worst", "state_r1", "lamp", "where", "before"} <= figures.keys() and "score" not in figures
@@ -160,11 +161,13 @@ def test_a_folder_of_another_plan_is_refused_before_anything_is_trained(trained,
 
 
 def test_every_stage_needs_a_step():
-    with pytest.raises(ValueError, match="at least one of them, got 1 in all"):
-        schedules(small(), Variant(), 1)
-    assert {k: (s.steps, s.warmup, s.decay) for k, s in schedules(small(), Variant(), 50).items()} == {
-        "align": (20, 4, "constant"), "finetune": (30, 4, "cosine")
+    with pytest.raises(ValueError, match="at least one of them, got 2 in all"):
+        schedules(small(), Variant(), 2)
+    assert {k: (s.steps, s.warmup, s.decay) for k, s in schedules(small(), Variant(), 60).items()} == {
+        "pictures": (10, 4, "constant"), "align": (20, 4, "constant"), "finetune": (30, 4, "cosine")
     }  # fmt: skip
+    alone = schedules(small(), Variant(stages=("pictures", "align")), 60)
+    assert {k: (s.steps, s.decay) for k, s in alone.items()} == {"pictures": (20, "constant"), "align": (40, "cosine")}
 
 
 def test_what_is_no_share_of_its_n_has_no_interval():
