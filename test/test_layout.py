@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROS = {
     *("rclpy", "launch", "launch_ros", "launch_testing", "ament_index_python", "cv_bridge", "message_filters"),
-    *("builtin_interfaces", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces", "sensor_msgs", "std_msgs", "std_srvs"),
+    *("builtin_interfaces", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces"),
+    *("rosgraph_msgs", "sensor_msgs", "std_msgs", "std_srvs"),
     *("vljepa_ros.msg", "vljepa_ros.srv"),
 }
 # Part of the house -> the other parts it may import. Parts that are not named here may not exist.
