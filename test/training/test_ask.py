@@ -58,18 +58,20 @@ def test_nodes_answer_what_the_model_answers(model, shown, tiny_checkpoint, tmp_
     assert len(set(by_model)) > len(QUESTIONS), "the answers differ from clip to clip, or this shows nothing"
     found = report(shown, by_nodes, by_model)
     assert (found["clips"], found["questions"], found["same_answer"], found["differ"]) == (6, 18, 1.0, [])
-    assert found["vqa_nodes"] == found["vqa_model"] and set(found["kinds"]) == {"lamp", "where", "colour"}
+    assert found["nodes"] == found["model"] and set(found["nodes"]["kinds"]) == {"lamp", "where", "colour"}
 
 
 def test_the_report_counts_and_names_what_differs(shown):
     truth = [q.answer for one in shown for q in one.questions]
     found = report(shown, truth, ["The lamp is off.", *truth[1:]])
-    assert found["vqa_nodes"]["value"] == 1.0 and 0.9 < found["vqa_model"]["value"] < 1.0
-    assert found["kinds"]["lamp"]["model"]["value"] == pytest.approx(5 / 6)
+    assert found["nodes"]["right"]["value"] == 1.0 and found["model"]["right"]["value"] == pytest.approx(17 / 18)
+    assert found["model"]["kinds"]["lamp"]["value"] == pytest.approx(5 / 6)
+    assert found["nodes"]["balanced"]["value"] is None, "one class of answers a kind balances nothing"
     assert found["same_answer"] == pytest.approx(17 / 18)
     differs = {"question": "Is the lamp on?", "nodes": "The lamp is on.", "model": "The lamp is off.", "truth": "The lamp is on."}
     assert found["differ"] == [differs]
-    assert "18 questions about 6 clips" in lines(found)[0] and "1 differ" in lines(found)[2]
+    said = "\n".join(lines(found))
+    assert "18 questions about 6 clips" in said and "1 differ" in said and "0.944" in said and "too few clips" in said
     with pytest.raises(ValueError, match="zip"):
         report(shown, truth[1:], truth)
 

@@ -6,7 +6,7 @@ the same questions about the same clips: where the two differ, a node is at faul
 
 The nodes are processes of their own in a ROS domain of their own. A clip's eight frames are stamped 0.2 s apart and PAUSE_S after
 those of the clip before, so that each clip begins an epoch and nothing of one reaches the next; the stamps are nobody's time, so
-the frames go out as fast as they are taken. Shares are balanced as in `evals/answers.py`.
+the frames go out as fast as they are taken.
 """
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from vljepa_ros.model import VLJEPA, CheckpointError
 from .evals.answers import Answered
 from .evals.bench import Bench
 from .evals.clips import draw_clips
+from .evals.intervals import mean
 from .tabletop.state import EVENTS
 
 NS = 1_000_000_000
@@ -139,35 +140,42 @@ def running_nodes(checkpoint: str, engine: str, threads: int, logs: Path) -> Ite
 
 
 def report(shown: Sequence[Shown], by_nodes: Sequence[str], by_model: Sequence[str]) -> dict:
-    """Shares of right answers with their intervals, together and by kind, and every question that was answered differently."""
+    """Shares of right answers with their intervals, of all questions, by kind and balanced as in `evals/answers.py` (None where
+    the clips are too few for that); and every question that was answered differently."""
     asked = [(one, question) for one in shown for question in one.questions]
-    nodes = Answered(
-        kind=[q.kind for _, q in asked], answer_class=[q.answer_class for _, q in asked], group=[one.group for one, _ in asked],
-        right=[answer == q.answer for answer, (_, q) in zip(by_nodes, asked, strict=True)],
-    )
-    right = [answer == q.answer for answer, (_, q) in zip(by_model, asked, strict=True)]
+    groups = [one.group for one, _ in asked]
+    facts = {"kind": [q.kind for _, q in asked], "answer_class": [q.answer_class for _, q in asked], "group": groups}
+    figures = {}
+    for who, answers in (("nodes", by_nodes), ("model", by_model)):
+        right = [answer == q.answer for answer, (_, q) in zip(answers, asked, strict=True)]
+        of_kind = {kind: [i for i, one in enumerate(facts["kind"]) if one == kind] for kind in sorted(set(facts["kind"]))}
+        figures[who] = {
+            "right": mean(right, groups),
+            "balanced": Answered(**facts, right=right).figure(right),
+            "kinds": {kind: mean([right[i] for i in index], [groups[i] for i in index]) for kind, index in of_kind.items()},
+        }
     differ = [
         {"question": q.ask(), "nodes": ours, "model": theirs, "truth": q.answer}
         for (_, q), ours, theirs in zip(asked, by_nodes, by_model) if ours != theirs
     ]
-    return {
-        "clips": len(shown), "questions": len(asked), "vqa_nodes": nodes.figure(nodes.right), "vqa_model": nodes.figure(right),
-        "same_answer": 1 - len(differ) / len(asked), "differ": differ,
-        "kinds": {k: {"nodes": nodes.figure(nodes.right, k), "model": nodes.figure(right, k)} for k in sorted(set(nodes.kind))},
-    }  # fmt: skip
+    same = 1 - len(differ) / len(asked)
+    return {"clips": len(shown), "questions": len(asked), **figures, "same_answer": same, "differ": differ}  # fmt: skip
 
 
 def lines(found: dict) -> list[str]:
     """The report for people."""
-    def told(figure: dict) -> str:
-        return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+    nodes, model = found["nodes"], found["model"]
+    out = [f"{found['questions']} questions about {found['clips']} clips, candidates given: by the nodes, by the model itself"]
+    rows = {"right": (nodes["right"], model["right"]), "balanced": (nodes["balanced"], model["balanced"])}
+    rows |= {f"  {kind}": (one, model["kinds"][kind]) for kind, one in nodes["kinds"].items()}
+    out += [f"{name:12} {_told(ours)}  {_told(theirs)}  of {ours['n']}" for name, (ours, theirs) in rows.items()]
+    return [*out, f"the same answer to {found['same_answer']:.4f} of them, {len(found['differ'])} differ"]
 
-    kinds = [f"  {kind:10} {one['nodes']['value']:.3f}  {one['model']['value']:.3f}" for kind, one in found["kinds"].items()]
-    return [
-        f"{found['questions']} questions about {found['clips']} clips, answered from the candidates given",
-        f"right through the nodes {told(found['vqa_nodes'])}, by the model itself {told(found['vqa_model'])}",
-        f"the same answer {found['same_answer']:.4f}, {len(found['differ'])} differ", *kinds,
-    ]  # fmt: skip
+
+def _told(figure: dict) -> str:
+    if figure["value"] is None:
+        return "too few clips          "
+    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
 
 
 def _until(true: Callable[[], bool], seconds: float, what: str) -> None:
