@@ -168,7 +168,7 @@ def lines(found: dict) -> list[str]:
     out = [f"{found['questions']} questions about {found['clips']} clips, candidates given: by the nodes, by the model itself"]
     rows = {"right": (nodes["right"], model["right"]), "balanced": (nodes["balanced"], model["balanced"])}
     rows |= {f"  {kind}": (one, model["kinds"][kind]) for kind, one in nodes["kinds"].items()}
-    out += [f"{name:12} {_told(ours)}  {_told(theirs)}  of {ours['n']}" for name, (ours, theirs) in rows.items()]
+    out += [f"{name:16} {_told(ours)}  {_told(theirs)}  of {ours['n']}" for name, (ours, theirs) in rows.items()]
     return [*out, f"the same answer to {found['same_answer']:.4f} of them, {len(found['differ'])} differ"]
 
 
