@@ -31,13 +31,15 @@ class FakeSource:
         return iter(self._messages)
 
 
-def played(source, stop=None):
+def played(source, stop=None, **how):
     out, facts = [], []
     result = play(
-        source,
-        lambda cdr: out.append((stamp_of(cdr), time.time_ns())),
+        source.messages(),
+        lambda cdr, _: out.append((stamp_of(cdr), time.time_ns())),
         stop or threading.Event(),
         lambda **fact: facts.append(fact),
+        live=source.live,
+        **how,
     )
     return out, facts, result
 
@@ -65,6 +67,26 @@ def test_a_live_source_is_passed_on_as_it_comes():
     assert [stamp for stamp, _ in out] == [round(now * NS), round((now + 0.1) * NS)]
     assert facts[0]["offset_ns"] == 0
     assert played(FakeSource([]))[2].published == 0
+
+
+@pytest.mark.parametrize("rate", [0.5, 4.0])
+def test_at_another_rate_the_world_runs_faster_or_slower(rate):
+    out, _, _ = played(FakeSource([7.0, 7.1, 7.3]), rate=rate)
+    stamps = [stamp for stamp, _ in out]
+    assert [stamp - stamps[0] for stamp in stamps] == [0, round(NS / 10 / rate), round(NS * 3 / 10 / rate)]
+    assert all(at >= stamp for stamp, at in out)
+
+
+def test_with_a_clock_the_stamps_stay_and_the_time_of_the_source_goes_out():
+    ticks = []
+    source = FakeSource([6.9, 99.0, 7.2], due_s=[7.0, 7.1, 7.3])  # the driver's clock errs, the recorder's does not
+    began = time.monotonic()
+    out, facts, result = played(source, clock=ticks.append, rate=0.5)
+    assert [stamp for stamp, _ in out] == [round(t * NS) for t in (6.9, 99.0, 7.2)]
+    assert time.monotonic() - began >= 0.6
+    assert facts[0]["offset_ns"] == 0 and result.last_ns == round(7.2 * NS)
+    assert ticks == sorted(ticks) and (ticks[0], ticks[-1]) == (7 * NS, round(7.3 * NS)) and round(7.1 * NS) in ticks
+    assert len(ticks) > 5, "between frames as well"
 
 
 def test_stop_ends_a_wait_at_once():

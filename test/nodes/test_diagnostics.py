@@ -209,3 +209,36 @@ def test_core_logs_reach_the_ros_log(bench: Any, noise: Any, stamps: Any, capfd:
     logged = capfd.readouterr().err
     assert "[WARN]" in logged and "stamp 0" in logged and "epoch 1 begins: backward_jump" in logged
     assert logged.count("epoch 1 begins") == 1
+
+
+def test_in_simulated_time_silence_passes_with_the_clock(bench: Any, noise: Any, to_image: Any) -> None:
+    """A bag that is paused or played slowly is no silent camera; one that goes on without images is."""
+    from rosgraph_msgs.msg import Clock
+
+    predictor = bench.predictor(use_sim_time=True, silence_s=0.3, step=True)
+    bench.until_said(NODE, "use_sim_time is true and nothing comes on /clock", "--clock", level=WARN)
+    publisher = bench.outside.create_publisher(Clock, "/clock", 1)
+
+    def at(seconds: float) -> None:
+        message = Clock()
+        message.clock.sec, message.clock.nanosec = 1_700_000_000 + int(seconds), round(seconds % 1 * 1e9)
+
+        def told() -> bool:
+            publisher.publish(message)
+            return predictor.get_clock().now().nanoseconds == message.clock.sec * 10**9 + message.clock.nanosec
+
+        bench.until(told, f"the clock at {seconds}")
+
+    at(0.0)
+    image = to_image(noise(1)[0], 1_700_000_000 * 10**9)
+    bench.camera(Image, "image", QoSProfile(depth=10)).publish(image)
+    bench.until(lambda: predictor._camera.frames == 1, "the image")
+    before = bench.status(NODE)
+    bench.until(lambda: bench.status(NODE) is not before, "a report")
+    for _ in range(8):  # of every tenth of a second: the camera says nothing for longer than silence_s
+        bench.until_said(CAMERA, "images/s on", level=OK)
+    bench.until_said(NODE, "active", level=OK)
+    at(5.0)
+    bench.until_said(CAMERA, "no image on", "for 5 s", level=ERROR)
+    at(1.0)  # the bag begins again
+    bench.until_said(CAMERA, "images/s on", level=OK)

@@ -8,6 +8,7 @@ from importlib import import_module
 COMMANDS = {
     "demo": "play the bundled bag, or your own, through both nodes, and see what they make of it",
     "replay": "run a recorded bag through the streaming code, faster than real time, into a report",
+    "play": "publish a bag's cameras, as now or with the bag's own clock and stamps",
     "recall": "ask a robot's memory when the world was like a text says, or when it became so",
     "annotate": "write a first segments file from what the model makes of a bag, for a person to correct",
 }

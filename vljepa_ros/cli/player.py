@@ -4,7 +4,8 @@
 
 Frames go out as the bytes they were recorded as, on TOPIC or TOPIC/compressed, with sensor-data QoS like a camera driver's. Their
 stamps are moved onto this machine's clock by one constant, so that a stamp is the moment the frame is due, and latency can be
-read off one clock.
+read off one clock. (`vljepa play` plays a bag's cameras under their own names, with stamps as they were recorded if it gives the
+bag's own clock out as well; the pace is kept here for both.)
 
 It talks to whoever started it: `go` on stdin lets the first frame out (with --hold), end of stdin or a signal ends it, and stdout
 has one JSON object a line: {"ready"}, {"started", "offset_ns", "first_ns"}, {"published"} once a second, {"ended", "published",
@@ -18,12 +19,14 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from vljepa_ros.cli.sources import Source, SourceError, open_source
+from vljepa_ros.cli.sources import CameraMessage, Source, SourceError, open_source
 from vljepa_ros.evaluation.recorded.serialised import NS, restamped
 
 MATCH_WAIT_S = 10.0  # how long to wait for a subscriber before playing to whoever comes
+CLOCK_NS = NS // 40  # between two of a bag's own times, on this machine's clock
 
 
 @dataclass
@@ -35,30 +38,40 @@ class Played:
     late_ms_max: float = 0.0  # how far behind its time the latest of all frames went out
 
 
-def play(source: Source, publish, stop: threading.Event, report=lambda **facts: None) -> Played:
+def play(
+    messages: Iterable[CameraMessage], publish: Callable[[bytes, CameraMessage], None], stop: threading.Event,
+    report: Callable[..., None] = lambda **facts: None, *, live: bool = False, rate: float = 1.0,
+    clock: Callable[[int], None] | None = None,
+) -> Played:
     """Publish every frame when it is due, until the source ends or `stop` is set.
 
-    `publish(bytes)` takes the restamped message; `report` hears of the start and, once a second, of progress.
+    `publish(bytes, message)` takes the message as it goes out; `report` hears of the start and, once a second, of progress.
+    `live`: the messages come when they are due. `rate`: seconds of the source per second; without `clock` the stamps are those of
+    a world that is as much faster. `clock(ns)` gets the source's own time, forty times a second and with every frame, and the
+    stamps stay as they are.
     """
     played = Played()
-    offset_ns: int | None = None
+    first: CameraMessage | None = None
     told = 0.0
-    for message in source.messages():
+    for message in messages:
         if stop.is_set():
             break
-        if offset_ns is None:
-            now_ns = time.time_ns()
-            offset_ns = 0 if source.live else now_ns - message.stamp_ns
-            clock_ns = 0 if source.live else now_ns - message.due_ns
-            report(started=True, offset_ns=offset_ns, first_ns=message.stamp_ns + offset_ns)
-        early_ns = message.due_ns + clock_ns - time.time_ns()
-        if early_ns > 0 and stop.wait(early_ns / NS):
-            break
-        played.last_ns = message.stamp_ns + offset_ns
-        publish(restamped(message.cdr, played.last_ns))
+        if first is None:
+            first, began_ns = message, message.due_ns if live else time.time_ns()
+            first_ns = message.stamp_ns if live or clock else began_ns
+            report(started=True, offset_ns=first_ns - message.stamp_ns, first_ns=first_ns)
+        at_ns = began_ns + round((message.due_ns - first.due_ns) / rate)
+        while (early_ns := at_ns - time.time_ns()) > 0:
+            if stop.wait((min(early_ns, CLOCK_NS) if clock else early_ns) / NS):
+                return played
+            if clock:
+                clock(min(first.due_ns + round((time.time_ns() - began_ns) * rate), message.due_ns))
+        if clock:
+            clock(message.due_ns)
+        played.last_ns = message.stamp_ns if live or clock else first_ns + round((message.stamp_ns - first.stamp_ns) / rate)
+        publish(restamped(message.cdr, played.last_ns), message)
         played.published += 1
-        late_ms = (time.time_ns() - message.due_ns - clock_ns) / 1e6
-        played.late_ms_max = max(played.late_ms_max, late_ms)
+        played.late_ms_max = max(played.late_ms_max, (time.time_ns() - at_ns) / 1e6)
         if time.monotonic() - told >= 1.0:
             told = time.monotonic()
             report(published=played.published)
@@ -99,8 +112,8 @@ def _run(source: Source, args: argparse.Namespace, stop: threading.Event) -> int
         _report(ready=True, topic=topic, source=source.name)
         if args.hold:
             _hold(stop)
-        _wait_for_subscriber(publisher, stop)
-        played = play(source, publisher.publish, stop, _report)
+        wait_for_subscribers([publisher], stop)
+        played = play(source.messages(), lambda cdr, _: publisher.publish(cdr), stop, _report, live=source.live)
         _report(ended=True, published=played.published, last_ns=played.last_ns, late_ms_max=round(played.late_ms_max, 1))
         stop.wait(0.3)  # best effort has no acknowledgement: let the last frame leave before the publisher goes
     finally:
@@ -125,11 +138,12 @@ def _hold(stop: threading.Event) -> None:
         pass
 
 
-def _wait_for_subscriber(publisher, stop: threading.Event) -> None:
+def wait_for_subscribers(publishers: Iterable, stop: threading.Event) -> None:
+    """Until somebody subscribes to each of them, and not for ever."""
     deadline = time.monotonic() + MATCH_WAIT_S
-    while publisher.get_subscription_count() == 0 and not stop.is_set():
+    while (alone := [one.topic_name for one in publishers if not one.get_subscription_count()]) and not stop.is_set():
         if time.monotonic() > deadline:
-            print(f"nobody subscribes to {publisher.topic_name} yet; playing all the same", file=sys.stderr)
+            print(f"nobody subscribes to {' and '.join(alone)} yet; playing all the same", file=sys.stderr)
             return
         stop.wait(0.02)
 

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 
 from vljepa_ros.nodes import qos
+from vljepa_ros.nodes.clocks import stream_clock
 from vljepa_ros.nodes.conversions import BadImage, frame_from_compressed_image, frame_from_image
 from vljepa_ros.nodes.diagnostics import Status
 from vljepa_ros.nodes.statistics import Rate, Recent
@@ -30,7 +32,7 @@ class Camera:
 
     def __init__(
         self, node: LifecycleNode, transport: str, arrival_stamps: bool, on_frame: Callable[[Frame], None], silence_s: float,
-        wanted_per_s: float,
+        wanted_per_s: float, profile: QoSProfile = qos.IMAGES,
     ) -> None:
         """`arrival_stamps`: stamp frames with the node's clock. `wanted_per_s`: frames per second that clips ask for."""
         self._compressed = transport == "compressed"
@@ -38,13 +40,13 @@ class Camera:
             topic, self._convert = f"{node.resolve_topic_name('image')}/compressed", frame_from_compressed_image
         else:
             topic, self._convert = "image", frame_from_image
-        self._input = Input(node, CompressedImage if self._compressed else Image, topic, self._on_message, qos.IMAGES)
+        self._input = Input(node, CompressedImage if self._compressed else Image, topic, self._on_message, profile)
         self._node = node
         self._clock = node.get_clock() if arrival_stamps else None
         self._on_frame = on_frame
         self._silence_s = silence_s
         self._wanted_per_s = wanted_per_s
-        self._rate = Rate()
+        self._rate = Rate(clock=stream_clock(node))
         self._bad: Counter[str] = Counter()  # BadImage.cause -> images
         self._size_changes = 0
         self._recent = Recent()

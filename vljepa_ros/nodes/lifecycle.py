@@ -16,6 +16,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from vljepa_ros.nodes.clocks import waits_for_clock
 from vljepa_ros.nodes.diagnostics import Diagnostics, Status
 from vljepa_ros.nodes.logs import RosHandler
 from vljepa_ros.nodes.parameters import Parameters
@@ -221,6 +222,11 @@ class ManagedNode(LifecycleNode):
         if recent:
             status.warn(f"subscribers with incompatible QoS get nothing: {', '.join(recent)}")
         status.value("qos_incompatible", self.outputs.deaf.total())
+        if waits_for_clock(self):
+            status.warn(
+                "use_sim_time is true and nothing comes on /clock: play the bag with --clock, or set use_sim_time to false; until"
+                " then silence goes unnoticed"
+            )
         if self.fault:
             status.error(f"{self.state}: {self.fault}")
         elif self.state in (UNCONFIGURED, INACTIVE):

@@ -9,6 +9,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 
 from vljepa_ros.nodes import qos
+from vljepa_ros.nodes.clocks import stream_clock
 from vljepa_ros.nodes.conversions import BadImage, frame_from_compressed_image, frame_from_image
 from vljepa_ros.nodes.diagnostics import Status
 from vljepa_ros.nodes.statistics import Rate, Recent
@@ -29,7 +30,7 @@ class Pictures:
         topic = f"{node.resolve_topic_name('image')}/compressed" if self._compressed else "image"
         self._convert = frame_from_compressed_image if self._compressed else frame_from_image
         self._input = Input(node, CompressedImage if self._compressed else Image, topic, self._on_message, qos.IMAGES)
-        self._rate = Rate()
+        self._rate = Rate(clock=stream_clock(node))
         self._bad: Counter[str] = Counter()  # BadImage.cause -> images
         self._recent = Recent()
         self._last_error = ""

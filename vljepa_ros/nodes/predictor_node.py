@@ -6,12 +6,16 @@ Between clips it answers `~/predict` from the latest clip's visual tokens.
 
 The standing queries may change at any time. A clip carries those of the moment when it was made, so that each is answered whole;
 with another query 0 a new epoch begins, so that the detector never holds the answers to two questions against each other.
+
+In step mode the callback waits until its clip has been embedded, so that no clip gives way to a newer one and a bag gives the
+same every time it is played; the middleware keeps the frames meanwhile.
 """
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from rclpy.lifecycle import LifecyclePublisher
@@ -40,6 +44,7 @@ from vljepa_ros.streaming import Clip, ClipBuffer, ClipParams, Embedding, Frame,
 from vljepa_ros.streaming.parameters import parameter
 
 WARM_UP = 2  # clips: the first call allocates, the second takes as long as any
+LOOK_S = 0.1  # how often a step looks whether somebody still works on it
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,26 @@ class PredictorParams(NodeParams):
         live=True,
     )
     image_transport: str = parameter("raw", "raw: `image`; compressed: `image/compressed`", choices=("raw", "compressed"))
+    step: bool = parameter(
+        False, "each frame waits for its clip, so that none gives way to a newer one: for bags, which then give the same every "
+        "time; wants a reliable publisher"
+    )
     silence_s: float = parameter(2.0, "seconds without an image after which the camera counts as silent", (0.1, 3600.0))
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(set(self.queries)) < len(self.queries):
             raise ValueError(f"queries must differ from each other, got {list(self.queries)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A clip on its way to the worker."""
+
+    clip: Clip
+    arrived: float  # perf_counter, its newest frame
+    queries: tuple[str, ...]  # that stood when it was made
+    done: threading.Event = field(default_factory=threading.Event)  # the worker has had it, whatever came of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +98,14 @@ class PredictorNode(ManagedNode):
         self._clips: ClipBuffer | None = None
         self._detector: TransitionDetector | None = None
         self._camera: Camera | None = None
-        self._inbox: Turns[tuple[Clip, float, tuple[str, ...]]] | None = None  # clip, time of arrival, queries
+        self._inbox: Turns[Made] | None = None
         self._viewed: Viewed | None = None  # the worker's
         self._worker: Worker | None = None
         self._embedding_publisher: LifecyclePublisher | None = None
         self._transition_publisher: LifecyclePublisher | None = None
         self._distance_publisher: LifecyclePublisher | None = None
         self._space_publisher: LifecyclePublisher | None = None
+        self._step = False
         self._first_epoch = 0  # of the next clip buffer: epochs count up over the node's life
         self._paused = False  # the clip buffer holds frames of an earlier activation
         self._figures = PredictorFigures()
@@ -106,8 +126,12 @@ class PredictorNode(ManagedNode):
         self._clips = ClipBuffer(clip_params, config.vision.frames, config.clip_period_s, config.preprocess.image_size)
         self._clips.epoch, self._paused = self._first_epoch, False
         self._detector = TransitionDetector(transition_params)
-        arrival = clip_params.stamp_source == "arrival"
-        self._camera = Camera(self, params.image_transport, arrival, self._on_frame, params.silence_s, 1 / clip_params.stride_s)
+        self._step = params.step
+        self._camera = Camera(
+            self, params.image_transport, clip_params.stamp_source == "arrival", self._on_frame, params.silence_s,
+            0.0 if params.step else 1 / clip_params.stride_s,  # in steps, frames come as fast as the model takes them
+            qos.EVERY_IMAGE if params.step else qos.IMAGES,
+        )
         self._embedding_publisher = self.outputs.add(SemanticEmbedding, "~/embedding", qos.RESULTS)
         self._transition_publisher = self.outputs.add(WorldStateTransition, "~/transition", qos.RESULTS)
         self._distance_publisher = self.outputs.add(WorldStateDistance, "~/distance", qos.RESULTS)
@@ -178,31 +202,44 @@ class PredictorNode(ManagedNode):
     def _on_frame(self, frame: Frame) -> None:
         arrived = time.perf_counter()
         clip = self._clips.push(frame)
-        if clip is not None and self._inbox.put((clip, arrived, self._queries)) is not None:
+        if clip is None:
+            return
+        made = Made(clip, arrived, self._queries)
+        if self._inbox.put(made) is not None:
             self._figures.drops["newer_clip"] += 1
+        elif self._step:
+            while not made.done.wait(LOOK_S) and not self._inbox.closed:
+                pass
 
-    def _work(self, item: tuple[Clip, float, tuple[str, ...]] | Callable[[], None]) -> None:
+    def _work(self, item: Made | Callable[[], None]) -> None:
         """The worker's: a clip, or a request."""
         if callable(item):
             item()
-        else:
-            self._embed(*item)
+            return
+        try:
+            self._embed(item.clip, item.arrived, item.queries)
+        finally:
+            item.done.set()
 
     def _embed(self, clip: Clip, arrived: float, queries: tuple[str, ...]) -> None:
-        """One clip to embeddings, and perhaps a transition."""
+        """One clip to embeddings, and perhaps a transition.
+
+        The transition goes out before the embedding that showed it. Whoever is behind then still hears of the change before what
+        comes after it, and the words for a new state are made of the same embeddings however busy the decoder was.
+        """
         started = time.perf_counter()
         seen = self._model.look(clip.frames_THWC, queries)
         self._figures.model_time.add(time.perf_counter() - started)
         self._viewed = Viewed(clip, seen.tokens_1ND, seen.novelty)
         embeddings = [self._embedding(self._viewed, query, vector_D) for query, vector_D in zip(queries, seen.vectors_QD)]
-        for embedding in embeddings:
-            self._embedding_publisher.publish(embedding_to_message(embedding))
-        self._figures.latency.add(time.perf_counter() - arrived)
-        self._figures.embeddings.tick()
         transition = self._detector.update(embeddings[0])
         if transition is not None:
             self._transition_publisher.publish(transition_to_message(transition))
             self._figures.transitions += 1
+        for embedding in embeddings:
+            self._embedding_publisher.publish(embedding_to_message(embedding))
+        self._figures.latency.add(time.perf_counter() - arrived)
+        self._figures.embeddings.tick()
         if self._distance_publisher.get_subscription_count():
             self._distance_publisher.publish(distance_to_message(self._detector.measured(embeddings[0])))
 

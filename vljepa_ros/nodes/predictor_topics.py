@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from vljepa_ros.msg import SemanticEmbedding, WorldStateDistance, WorldStateTransition
 from vljepa_ros.nodes import qos
+from vljepa_ros.nodes.clocks import stream_clock
 from vljepa_ros.nodes.conversions import BadVector, distance_from_message, embedding_from_message, transition_from_message
 from vljepa_ros.nodes.diagnostics import Status
 from vljepa_ros.nodes.statistics import Rate, Recent
@@ -44,7 +44,8 @@ class PredictorTopics:
         if on_distance is not None:
             distances = Input(node, WorldStateDistance, "predictor_node/distance", self._on_distance_message, qos.RESULTS)
             self._inputs = (*self._inputs, distances)
-        self._rate = Rate()
+        self._clock = stream_clock(node)
+        self._rate = Rate(clock=self._clock)
         self._transitions = 0  # that came, good or bad
         self._restarts = 0
         self._drops: Counter[str] = Counter(wrong_space=0, bad_vector=0, unexpected=0)
@@ -102,7 +103,7 @@ class PredictorTopics:
             self._drop("unexpected", f"{type(error).__name__}: {error}")
 
     def _take_embedding(self, embedding: Embedding) -> None:
-        self._answered[embedding.query] = time.monotonic()
+        self._answered[embedding.query] = self._clock()
         self._restarts += embedding.sequence < self._sequence  # counted to tell of it; the policy finds out by itself
         self._sequence = embedding.sequence
         self._on_embedding(embedding)
@@ -145,6 +146,6 @@ class PredictorTopics:
             status.warn(f"no embedding on {self._inputs[0].topic} for {silent_s:.0f} s: {why}")
         elif (transitions := self._inputs[1]).counts["qos_incompatible"]:
             status.error(f"transitions on {transitions.topic}: {transitions.why_silent()}")
-        elif self._rate.settled and time.monotonic() - self._answered.get(self._query, -math.inf) >= SILENCE_S:
+        elif self._rate.settled and self._clock() - self._answered.get(self._query, -math.inf) >= SILENCE_S:
             heard = ", ".join(map(repr, self._answered)) or "nothing of use"
             status.error(f"no embedding answers {self._query!r}, so {self._consequence}; what comes answers {heard}: set query")

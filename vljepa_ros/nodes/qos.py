@@ -1,10 +1,11 @@
 """Quality of service, by what a topic carries. All of it can be changed with the standard `qos_overrides` parameters."""
 from __future__ import annotations
 
-from rclpy.qos import QoSDurabilityPolicy, QoSPolicyKind, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSPolicyKind, QoSProfile, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 IMAGES = qos_profile_sensor_data  # best effort: a late image is worth nothing
+EVERY_IMAGE = QoSProfile(history=QoSHistoryPolicy.KEEP_ALL)  # reliable, and none is given up: what waits for its turn is kept
 RESULTS = QoSProfile(depth=50)  # reliable; five seconds of embeddings at ten per second, should a subscriber stall
 PICTURES = QoSProfile(depth=2)  # reliable, for viewers ask for that; two, so that a slow one gets new pictures and not old ones
 LATCHED = QoSProfile(depth=10, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)  # reliable; a late subscriber gets what it missed

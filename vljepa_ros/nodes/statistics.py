@@ -4,50 +4,66 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+JUMP_S = 60.0  # as for frames (streaming/clips.py): a longer step is the clock's, not the world's
+
 
 class Rate:
-    """Events per second over the latest `window_s` seconds."""
+    """Events per second over the latest `window_s` seconds of a clock. Where it is set, everything is measured anew."""
 
-    def __init__(self, window_s: float = 5.0) -> None:
+    def __init__(self, window_s: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds. One that goes back, or JUMP_S forward between two looks, was set: a bag begins, or begins again."""
         self.total = 0
         self._window_s = window_s
+        self._clock = clock
         self._lock = threading.Lock()
         self._times: deque[float] = deque()
-        self._started = self._last = time.monotonic()
+        self._started = self._last = self._looked = clock()
 
     def tick(self) -> None:
         with self._lock:
             self.total += 1
-            self._last = time.monotonic()
+            self._last = self._now()
             self._times.append(self._last)
             self._forget(self._last)
 
     def restart(self) -> None:
         """Measure anew, e.g. after a pause; `total` stays."""
         with self._lock:
-            self._times.clear()
-            self._started = self._last = time.monotonic()
+            self._restart(self._clock())
 
     @property
     def per_second(self) -> float:
-        now = time.monotonic()
         with self._lock:
+            now = self._now()
             self._forget(now)
             return len(self._times) / max(min(self._window_s, now - self._started), 1e-3)
 
     @property
     def silent_s(self) -> float:
         """Seconds since the latest event, or since the start."""
-        return time.monotonic() - self._last
+        with self._lock:
+            return self._now() - self._last
 
     @property
     def settled(self) -> bool:
         """A whole window has passed since the start."""
-        return time.monotonic() - self._started >= self._window_s
+        with self._lock:
+            return self._now() - self._started >= self._window_s
+
+    def _now(self) -> float:
+        now = self._clock()
+        if not 0 <= now - self._looked <= JUMP_S:
+            self._restart(now)
+        self._looked = now
+        return now
+
+    def _restart(self, now: float) -> None:
+        self._times.clear()
+        self._started = self._last = self._looked = now
 
     def _forget(self, now: float) -> None:
         while self._times and self._times[0] < now - self._window_s:

@@ -32,6 +32,7 @@ class Chart:
     x_ticks: list[Tick] = field(default_factory=list)
     y_ticks: list[Tick] = field(default_factory=list)
     marks: list[tuple[float, float, str]] = field(default_factory=list)  # x and y shares, name
+    told: dict[str, str] = field(default_factory=dict)  # what stands beside a mark, by its name
 
 
 def line(x: Sequence[float], y: Sequence[float], x_range: tuple[float, float], y_range: tuple[float, float], breaks=(),

@@ -5,6 +5,7 @@ The template and its style lie in assets/report/. No script, no font, no request
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,7 +54,9 @@ def _stream(number: int, session: Session, facts: dict, timing: dict) -> SimpleN
     return SimpleNamespace(
         id=f"stream{number}", facts=facts, numbers=facts["summary"], timing=timing, timeline=timeline, key=key,
         truth_known=session.recording.truth_known,
-        cards=[_card(k, row, session, timeline, key) for k, row in enumerate(story)],
+        cards=(cards := [_card(k, row, session, timeline, key) for k, row in enumerate(story)]),
+        verdicts=Counter(card.verdict for card in cards),
+        unfamiliar=any(card.text is not None and not card.text.familiar for card in cards),
         similarity=_similarity(session), selective=_selective(facts), tiles=_tiles(facts, timing),
         latency=[chart for chart in (
             _histogram("Embedding a clip", session.result.embed_s),
@@ -67,7 +70,7 @@ def _tiles(facts: dict, timing: dict) -> list[tuple[str, str, str]]:
     numbers, frames = facts["summary"], facts["frames"]
     lost = sum(frames["lost"].values())
     fps = frames["recorded"] / facts["seconds"] if facts["seconds"] else 0.0
-    seen = f"{frames['recorded']} frames, {fps:.1f} per s" + (f", {lost} lost" if lost else "")
+    seen = f"{frames['recorded']} frames, {fps:.1f}\N{NO-BREAK SPACE}per\N{NO-BREAK SPACE}s" + (f", {lost} lost" if lost else "")
     tiles = [
         (charts.clock(facts["seconds"]), "of stream", seen),
         (_number(numbers["embedding_hz"], 1), "embeddings per s", f"{numbers['embeddings']} in all"),
@@ -135,6 +138,7 @@ def _selective(facts: dict) -> charts.Chart | None:
         + ", ".join(f"{one['currency']:.3f} at {one['per_minute']:.1f}" for one in ways[1:])
     )
     chart.paths = {"uniform": charts.line(x[1:], y[1:], x_range, y_range)}
+    chart.told = {"selective": "selective"}
     chart.marks = [
         (float((a - x_range[0]) / (x_range[1] - x_range[0])), float((b - y_range[0]) / (y_range[1] - y_range[0])), one["name"])
         for a, b, one in zip(x, y, ways)
