@@ -79,7 +79,7 @@ def test_all_variants_take_equally_many_steps_and_differ_as_named(trained, capsy
         for name, figure in figures.items():
             assert 0 <= figure["value"] <= 1
             assert (name in ("action", "worst")) != (figure.get("low", 2) <= figure["value"] <= figure.get("high", -1))
-        assert figures["state_r1"]["n"] == 3 * HELD and result["seconds"] > 0
+        assert figures["state_r1"]["n"] == 3 * HELD and result["seconds"] >= 0  # a tenth of a second is what logs tell
     printed = capsys.readouterr().out.splitlines()
     rows = [line for line in printed if line.startswith("|")]
     assert len(rows) == 2 + len(VARIANTS) + 1 and len({line.count("|") for line in rows}) == 1
