@@ -156,6 +156,7 @@ def test_both_in_processes_of_their_own(stage: Any, nodes: Any, process: Any, mo
     stage.start()
     condition = process("condition_node", question=QUESTION, true_if=near, false_if=far, timeout_s=60.0)
     monitor = process("goal_monitor", goal=near, start=far)
+    stage.until(lambda: stage.bench.embeddings, "embeddings")  # before the first clip there is nothing to ask about
     assert asked(stage, "condition_node/check").success
     stage.until(lambda: heard, "the progress", 150.0)
     for one, name in ((condition, "condition_node"), (monitor, "goal_monitor")):
