@@ -320,8 +320,12 @@ def _texts(texts: Sequence[str]) -> list[str]:
 
 
 def _unit(vectors_ND: Tensor) -> np.ndarray:
-    """float32 numpy rows of norm 1. FloatingPointError for NaN or infinity, which nobody downstream could explain."""
+    """float32 numpy rows of norm 1. FloatingPointError for NaN or infinity, which nobody downstream could explain.
+
+    Copied out of torch's memory: rows that somebody keeps for long would pin its blocks there, and a process that keeps
+    every embedding would grow by ten times their size.
+    """
     vectors_ND = F.normalize(vectors_ND.float(), dim=-1)
     if not vectors_ND.isfinite().all():
         raise FloatingPointError("the model's output is not finite; are the weights damaged?")
-    return vectors_ND.cpu().numpy()
+    return vectors_ND.cpu().numpy().copy()
