@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vljepa_ros.model import VLJEPA, CheckpointError, Familiarity
-from vljepa_ros.model.familiarity import describe
+from vljepa_ros.model.familiarity import DIRECTIONS, describe
 from vljepa_ros.model.random_checkpoint import FAMILIAR_DISTANCE
 
 D = 16
@@ -22,31 +22,32 @@ def load(folder, engine: str = "torch", **options) -> VLJEPA:
     return VLJEPA.from_pretrained(folder, device="cpu", engine=engine, **options)
 
 
-def test_the_distance_is_mahalanobis_over_the_root_of_the_number_of_features():
+def test_the_distance_is_mahalanobis_over_the_root_of_the_number_of_directions():
     generator = torch.Generator().manual_seed(0)
-    mixing_FF = torch.randn(2 * D, 2 * D, generator=generator) * 0.1
-    features_BF = 0.5 + torch.randn(4000, 2 * D, generator=generator) @ mixing_FF
-    part = Familiarity(D)
+    mixing_FF = torch.randn(4 * D, 4 * D, generator=generator) * 0.1
+    features_BF = 0.5 + torch.randn(4000, 4 * D, generator=generator) @ mixing_FF
+    part = Familiarity(D, grid=4)
     part.mean_F.copy_(features_BF.mean(0))
-    values_F, vectors_FF = torch.linalg.eigh(torch.cov(features_BF.T))
-    part.whiten_FF.copy_(vectors_FF / values_F.sqrt())
+    values_F, vectors_FF = torch.linalg.eigh(torch.cov(features_BF.double().T))
+    part.whiten_FK.copy_(vectors_FF / values_F.sqrt())
     distance_B = part.distance(features_BF)
     centred_BF = (features_BF - features_BF.mean(0)).double()
-    expected_B = (centred_BF @ torch.cov(features_BF.T).double().inverse() * centred_BF).sum(-1).div(2 * D).sqrt()
+    expected_B = (centred_BF @ torch.cov(features_BF.double().T).inverse() * centred_BF).sum(-1).div(4 * D).sqrt()
     assert torch.allclose(distance_B.double(), expected_B, rtol=1e-2)
     assert distance_B.square().mean() == pytest.approx(1, abs=0.02), "around 1 for what it was fitted on, whatever the width"
     assert part.distance(features_BF[:1] + 3.0) > 2 * distance_B.max(), "and far beyond for what it was not"
+    assert Familiarity(192, grid=8).whiten_FK.shape == (4 * 192, DIRECTIONS), "of many features, the largest directions"
 
 
-def test_a_clip_is_described_by_mean_and_spread_over_its_tokens():
-    tokens_BND = torch.randn(3, 50, D) * 2 + 1
-    features_BF = describe(tokens_BND.half())
-    assert features_BF.shape == (3, 2 * D) and features_BF.dtype == torch.float32
-    assert torch.allclose(features_BF[:, :D], tokens_BND.mean(1), atol=1e-2)
-    assert torch.allclose(features_BF[:, D:].exp(), tokens_BND.std(1, correction=0), atol=5e-2)
-    shuffled = tokens_BND[:, torch.randperm(50)]
-    assert torch.allclose(describe(shuffled), describe(tokens_BND), atol=1e-5), "where on the picture is not asked"
-    assert describe(torch.ones(1, 50, D)).isfinite().all(), "footage without any detail"
+def test_a_clip_is_described_by_the_mean_token_of_each_quarter():
+    tokens_BTHWD = torch.randn(3, 2, 4, 6, D)[:, :, :, :4] * 2 + 1
+    features_BF = describe(tokens_BTHWD.reshape(3, -1, D).half(), grid=4)
+    assert features_BF.shape == (3, 4 * D) and features_BF.dtype == torch.float32
+    quarters = [tokens_BTHWD[:, :, y : y + 2, x : x + 2].mean((1, 2, 3)) for y in (0, 2) for x in (0, 2)]
+    assert torch.allclose(features_BF, torch.cat(quarters, 1), atol=1e-2)
+    upside_down = describe(tokens_BTHWD.flip(2).reshape(3, -1, D), grid=4)
+    assert torch.allclose(upside_down[:, : 2 * D], features_BF[:, 2 * D :], atol=1e-2), "where on the picture matters"
+    assert describe(torch.ones(1, 9, D), grid=3).isfinite().all(), "a grid without a middle line"
 
 
 def test_novelty_is_the_distance_in_units_of_the_limit(tiny_checkpoint):

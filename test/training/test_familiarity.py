@@ -10,6 +10,7 @@ from vljepa_ros.model.random_checkpoint import make_tiny
 from vljepa_training.familiarity import HELD_QUANTILE, fit_familiarity, main
 
 STREAMS, CLIPS, N, D = 40, 12, 32, 16
+GRID = 4
 
 
 def world(seed: int, streams: int = STREAMS, shift: float = 0.0) -> np.ndarray:
@@ -21,20 +22,26 @@ def world(seed: int, streams: int = STREAMS, shift: float = 0.0) -> np.ndarray:
 
 
 def test_known_clips_stay_below_the_limit_and_others_do_not():
-    part, limit = fit_familiarity(world(1), held=10)
+    part, limit = fit_familiarity(world(1), held=10, grid=GRID)
     limit = limit["familiar_distance"]
     known, brighter = (part(torch.from_numpy(world(2, shift=s)[0].reshape(-1, N, D))) for s in (0.0, 2.0))
-    assert (known > limit).float().mean() < 0.02 and (brighter > limit).all()
+    assert (known > limit).float().mean() < 0.05 and (brighter > limit).all()
     flat = torch.zeros(1, N, D)
     assert part(flat) > limit, "no detail at all"
-    busy = torch.from_numpy(world(3)[0, :1, 0].astype(np.float32)) * 3
-    assert part(busy) > limit, "the same mean, more spread"
+    upper = torch.arange(N) % GRID**2 < GRID**2 // 2
+    turned = torch.from_numpy(world(3)[0, :1, 0].astype(np.float32)) + torch.where(upper, 1.0, -1.0)[:, None]
+    assert part(turned) > limit, "the same mean, at other places"
+
+
+def test_too_few_clips_are_refused():
+    with pytest.raises(ValueError, match="too few for 64 directions"):
+        fit_familiarity(world(1, streams=4)[:, :, :6], held=1, grid=GRID)
 
 
 def test_the_limit_is_the_held_out_streams_alone():
     features = world(4)
     features[:, -10:] += 1.0  # held-out clips unlike the others
-    part, limit = fit_familiarity(features, held=10)
+    part, limit = fit_familiarity(features, held=10, grid=GRID)
     unseen = part(torch.from_numpy(features[0, -10:].reshape(-1, N, D)))
     assert limit["familiar_distance"] == pytest.approx(float(unseen.quantile(HELD_QUANTILE)), rel=1e-3)
     assert limit["familiar_distance"] > part(torch.from_numpy(features[0, 0])).max()
@@ -43,7 +50,7 @@ def test_the_limit_is_the_held_out_streams_alone():
 @pytest.mark.parametrize("held", [0, STREAMS])
 def test_both_sides_need_streams(held):
     with pytest.raises(ValueError, match=f"held.*{held} of {STREAMS}"):
-        fit_familiarity(world(1), held)
+        fit_familiarity(world(1), held, GRID)
 
 
 def test_a_finished_checkpoint_gets_the_part(tmp_path, capsys):

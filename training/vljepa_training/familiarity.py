@@ -19,41 +19,42 @@ from vljepa_ros.model.familiarity import describe
 
 from .stages.features import ordinary
 
-HELD_QUANTILE = 0.995  # share of held-out clips that are familiar; augmented as they are, they lie further out than plain footage
-SHRINKAGE = 0.03  # of the covariance towards a multiple of the identity: clips of one stream are no independent samples
+HELD_QUANTILE = 0.99  # share of held-out clips that are familiar; augmented as they are, they lie further out than plain footage
+FLOOR = 1e-5  # of the largest variance: no direction counts for more than its rounding allows
 PER_STREAM = 10  # clips of a stream that statistics are made of: more of one stream add little, and reading costs minutes
 
 
-def fit_familiarity(features: np.ndarray, held: int) -> tuple[Familiarity, dict[str, float]]:
+def fit_familiarity(features: np.ndarray, held: int, grid: int) -> tuple[Familiarity, dict[str, float]]:
     """The part and its limit for `ModelConfig.calibration`.
 
     `features`: X-Encoder tokens (views, streams, clips, N, D) as `features.cache_features` leaves them, of which pairs of
-    pictures are left out; the last `held` streams are for the limit alone. The precision is that of the covariance shrunk by a
-    fixed share; as in a checkpoint, it is rounded to fp16 before the limit is measured. ValueError where no stream is left on one
-    side.
+    pictures are left out; the last `held` streams are for the limit alone. `grid`: the X-Encoder's. As in a checkpoint, the part is
+    rounded to fp16 before the limit is measured. ValueError where no stream is left on one side, or too few clips for as many
+    directions.
     """
     features = features[:, :, : ordinary(features.shape[2])]
     streams = features.shape[1]
     if not 0 < held < streams:
         raise ValueError(f"held must leave streams on both sides, got {held} of {streams}")
     seen_BF, unseen_BF = (
-        torch.cat([_described(features[v, s, ::step]) for v in range(len(features)) for s in part])
+        torch.cat([_described(features[v, s, ::step], grid) for v in range(len(features)) for s in part])
         for part, step in ((range(streams - held), max(1, features.shape[2] // PER_STREAM)), (range(streams - held, streams), 1))
     )
-    familiarity = Familiarity(features.shape[-1])
-    covariance_FF = torch.cov(seen_BF.double().T)
-    size = len(covariance_FF)
-    covariance_FF = (1 - SHRINKAGE) * covariance_FF + SHRINKAGE * covariance_FF.trace() / size * torch.eye(size)
-    values_F, vectors_FF = torch.linalg.eigh(covariance_FF)
+    familiarity = Familiarity(features.shape[-1], grid)
+    directions = familiarity.whiten_FK.shape[1]
+    if len(seen_BF) <= directions:
+        raise ValueError(f"{len(seen_BF)} clips are too few for {directions} directions; give more streams")
+    values_F, vectors_FF = torch.linalg.eigh(torch.cov(seen_BF.double().T))  # ascending
+    values_F = values_F.clamp(min=FLOOR * values_F[-1])
     familiarity.mean_F.copy_(seen_BF.double().mean(0).half())
-    familiarity.whiten_FF.copy_((vectors_FF / values_F.sqrt()).half())
+    familiarity.whiten_FK.copy_((vectors_FF / values_F.sqrt())[:, -directions:].half())
     limit = float(familiarity.distance(unseen_BF).quantile(HELD_QUANTILE))
     return familiarity, {"familiar_distance": limit}
 
 
-def _described(tokens_CND: np.ndarray) -> torch.Tensor:
+def _described(tokens_CND: np.ndarray, grid: int) -> torch.Tensor:
     """(C, F) of the clips of one stream."""
-    return describe(torch.from_numpy(tokens_CND.astype(np.float32)))
+    return describe(torch.from_numpy(tokens_CND.astype(np.float32)), grid)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -63,7 +64,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--held", type=int, default=40, help="last streams that training held out (default: 40)")
     args = parser.parse_args(argv)
     model = VLJEPA.from_pretrained(args.checkpoint, device="cpu", engine="torch")
-    model.modules["familiarity"], limit = fit_familiarity(np.load(args.features, mmap_mode="r"), args.held)
+    features, grid = np.load(args.features, mmap_mode="r"), model.config.vision.grid
+    model.modules["familiarity"], limit = fit_familiarity(features, args.held, grid)
     model.config = replace(model.config, calibration=model.config.calibration | limit)
     model.save_pretrained(args.checkpoint)
     print(f"{args.checkpoint}: familiar up to a distance of {limit['familiar_distance']:.3f}")

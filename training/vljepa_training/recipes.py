@@ -89,7 +89,7 @@ def tabletop() -> Recipe:
             steps=250, batch=128, lr=2e-3, warmup=80, decay="constant", optimizer="muon", eval_every=250, save_every=125
         ),
         finetune=Schedule(steps=1100, batch=96, lr=2e-3, warmup=20, optimizer="muon", eval_every=500, save_every=100),
-        anchor=Schedule(steps=700, batch=128, lr=3e-4, warmup=30, eval_every=350, save_every=100),
+        anchor=Schedule(steps=150, batch=128, lr=3e-4, warmup=30, eval_every=150, save_every=50),
         decode=Schedule(steps=1000, batch=96, lr=2e-3, warmup=100, optimizer="muon", eval_every=500, save_every=200),
         settle=Schedule(steps=500, batch=96, lr=1.5e-3, warmup=20, optimizer="muon", eval_every=250, save_every=100),
         pictures_mixture=PICTURES,

@@ -89,7 +89,7 @@ class Run:
         model = VLJEPA(
             config, vision, predictor, text_encoder, decoder, {"query": tokenizer, "text": tokenizer, "decoder": tokenizer}
         )
-        model.modules["familiarity"], limit = fit_familiarity(features, r.held)
+        model.modules["familiarity"], limit = fit_familiarity(features, r.held, config.vision.grid)
         facts = calibrate(model, align, store, clips, r.held) | limit
         residual = float(np.linalg.norm(residuals, axis=1).mean())
         model.config = replace(config, calibration={**facts, "residual": residual})

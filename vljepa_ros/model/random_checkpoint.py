@@ -39,7 +39,7 @@ def make_tiny(folder: Path | str, seed: int = 0, **calibration: float) -> VLJEPA
             TextEncoder(config.text_encoder, config.dim),
             TextDecoder(config.text_decoder, config.dim),
             dict.fromkeys(("query", "text", "decoder"), tokenizer),
-            familiarity=Familiarity(config.vision.hidden_size),
+            familiarity=Familiarity(config.vision.hidden_size, config.vision.grid),
         )
         model.save_pretrained(folder)
     return VLJEPA.from_pretrained(folder, device="cpu", engine="torch")

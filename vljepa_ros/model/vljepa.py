@@ -307,7 +307,7 @@ def _build(config: ModelConfig, part: str) -> nn.Module:
         if part == "vision":
             return VisionEncoder(config.vision)
         if part == "familiarity":
-            return Familiarity(config.vision.hidden_size)
+            return Familiarity(config.vision.hidden_size, config.vision.grid)
         if part == "predictor":
             return Predictor(config.predictor, config.vision.hidden_size, config.dim)
         return TextDecoder(config.text_decoder, config.dim)

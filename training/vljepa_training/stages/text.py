@@ -114,12 +114,12 @@ class TextTask:
 
     def _collate(self, pairs: list[Told]) -> dict[str, Tensor]:
         group = {meaning: i for i, meaning in enumerate(dict.fromkeys(p.meaning for p in pairs))}
-        ones, others = zip(*map(self._sides, pairs))
-        ids, mask = text_tokens(self._tokenizer, [*ones, *others], self._config)
+        texts = [text for column in zip(*map(self._sides, pairs)) for text in column]
+        ids, mask = text_tokens(self._tokenizer, texts, self._config)
         return {"ids": ids, "mask": mask, "group": torch.tensor([group[p.meaning] for p in pairs])}
 
-    def _sides(self, told: Told) -> tuple[str, str]:
-        """Two texts that shall lie together."""
+    def _sides(self, told: Told) -> tuple[str, ...]:
+        """Texts that shall lie together; the first and the last of them are what is evaluated."""
         return told.one, told.other
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
@@ -133,8 +133,8 @@ class TextTask:
         rng = np.random.default_rng(1)
         pairs = [p for s in HELD_TEXT_SEEDS for p in self._pairs(training_stream(s), rng)][:300]
         batch = self._collate(pairs)
-        one, other = encode_by_length(self.module.text_encoder, batch["ids"], batch["mask"]).chunk(2)
-        _, similarity = self.module.criterion(one, other, batch["group"])
+        vectors = encode_by_length(self.module.text_encoder, batch["ids"], batch["mask"])
+        _, similarity = self.module.criterion(vectors[: len(pairs)], vectors[-len(pairs) :], batch["group"])
         same = batch["group"][:, None] == batch["group"][None]
         hardest = similarity.masked_fill(same, -1).amax(1)
         figures = {
@@ -149,7 +149,8 @@ class AnchorTask(TextTask):
     """The Y-Encoder once more, when the Predictor has learnt its space: whatever the phrasing, a text shall lie where its
     canonical one lies, and that stays where it is, for there the predictions are.
 
-    Stages 1 and 2 see few phrasings of few worlds, and other phrasings drift meanwhile.
+    Stages 1 and 2 see few phrasings of few worlds, and other phrasings drift meanwhile. What is meant by other texts is far from
+    a text in whatever words they say it: in its own most of all, where one of them decides.
     """
 
     HOLD = 10.0  # weight of what keeps canonical texts in place
@@ -158,17 +159,18 @@ class AnchorTask(TextTask):
         super().__init__(text_encoder, tokenizer, config, batch, seed)
         self._anchor = copy.deepcopy(text_encoder).eval().requires_grad_(False)
 
-    def _sides(self, told: Told) -> tuple[str, str]:
-        return told.one, told.canonical
+    def _sides(self, told: Told) -> tuple[str, ...]:
+        return told.one, told.other, told.canonical
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        said, canonical = encode_by_length(self.module.text_encoder, batch["ids"], batch["mask"]).chunk(2)
+        count = len(batch["group"])
+        vectors = encode_by_length(self.module.text_encoder, batch["ids"], batch["mask"])
+        said, canonical, group = vectors[: 2 * count], vectors[2 * count :], batch["group"].repeat(2)
         with torch.no_grad():
-            half = len(batch["ids"]) // 2
-            anchor = encode_by_length(self._anchor, batch["ids"][half:], batch["mask"][half:])
-        loss, similarity = self.module.criterion(said, anchor, batch["group"])
+            anchor = encode_by_length(self._anchor, batch["ids"][2 * count :], batch["mask"][2 * count :])
+        loss, similarity = self.module.criterion(said, anchor.repeat(2, 1), group, said, group)
         moved = (1 - F.cosine_similarity(canonical.float(), anchor.float())).mean()
-        return loss + self.HOLD * moved, {"top1": _top1(similarity, batch["group"]), "moved": moved.item()}
+        return loss + self.HOLD * moved, {"top1": _top1(similarity, group), "moved": moved.item()}
 
 
 def _top1(similarity: Tensor, group: Tensor) -> float:
