@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for one in (parts, published):
         one.add_argument("--vjepa2", type=Path, required=True, metavar="DIR", help="facebook/vjepa2-*, or V-JEPA 2.1's .pt")
         one.add_argument("--llama", type=Path, required=True, metavar="DIR", help="meta-llama/Llama-3.2-1B")
-        one.add_argument("--gemma", type=Path, required=True, metavar="DIR", help="google/embeddinggemma-300m, or another encoder")
+        one.add_argument("--gemma", type=Path, required=True, metavar="DIR", help="google/embeddinggemma-300m, or another")
         one.add_argument("--decoder", metavar="CHECKPOINT", help="whose Y-Decoder to take; without it a random one")
         one.add_argument("--frames", type=int, help="of a clip (default: 16, or what best.pt says)")
         one.add_argument("--clip-period", type=float, default=0.25, metavar="S", help="between frames (default: %(default)s)")

@@ -39,8 +39,8 @@ def assemble(
 ) -> VLJEPA:
     """The model, on the CPU in fp32; `save_pretrained` writes it. The same seed gives the same random weights.
 
-    `decoder`: a checkpoint whose Y-Decoder to take, of the same `dim`. `decoder_config`: sizes of a random one (default: the paper
-    preset's); vocabulary and special tokens are always the Llama tokenizer's. Raises CheckpointError, ValueError.
+    `decoder`: a checkpoint whose Y-Decoder to take, of the same `dim`. `decoder_config`: sizes of a random one (default: the
+    paper preset's); vocabulary and special tokens are always the Llama tokenizer's. Raises CheckpointError, ValueError.
     """
     query, _, _ = read_tokenizer(llama)
     words, _, _ = read_tokenizer(text)

@@ -1,7 +1,7 @@
 """`TextEncoder.from_pretrained`: EmbeddingGemma (Gemma 3 text, bidirectional), BERT, MiniLM and their like from hub folders.
 
-sentence-transformers' layout (modules.json) says what follows the Transformer: its pooling must be the mean, which is ours too, and
-its dense layers without activation (EmbeddingGemma has two) are one matrix, which becomes the start of the projection.
+sentence-transformers' layout (modules.json) says what follows the Transformer: its pooling must be the mean, which is ours too,
+and its dense layers without activation (EmbeddingGemma has two) are one matrix, which becomes the start of the projection.
 """
 from __future__ import annotations
 

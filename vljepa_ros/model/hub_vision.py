@@ -2,7 +2,8 @@
 
 V-JEPA 2.1 turns both members of a rotary pair by one angle and stretches positions to the grid it was first trained with
 (`VisionConfig.rotary`). Its video embedding is the same for all tokens and becomes part of the patch bias; what serves single
-images (a patch embedding of one frame) and the norms of inner layers are no part of this encoder: an image is a repeated frame here.
+images (a patch embedding of one frame) and the norms of inner layers are no part of this encoder: an image is a repeated
+frame here.
 """
 from __future__ import annotations
 
