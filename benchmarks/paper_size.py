@@ -1,9 +1,9 @@
 """The paper's size on this machine, with random weights: `python benchmarks/paper_size.py [equal counts step]`.
 
 equal: a ViT-L of full depth is written in the hub's format, read by `VisionEncoder.from_pretrained` and held against
-transformers' own VJEPA2Model on one clip of 16 x 256 x 256 in fp32: largest difference, time of both, taking turns. counts: parameters
-per part. step: one training step of the whole model, bf16, activation checkpointing: gradient in every trained tensor, none in
-frozen ones, peak memory. Each part runs in a process of its own, whose peak is its own.
+transformers' own VJEPA2Model on one clip of 16 x 256 x 256 in fp32: largest difference, time of both, taking turns. counts:
+parameters per part. step: one training step of the whole model, bf16, activation checkpointing: gradient in every trained tensor,
+none in frozen ones, peak memory. Each part runs in a process of its own, whose peak is its own.
 """
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""`vljepa import`: hub folders and a best.pt on disk, a checkpoint folder out, loaded again and held against the parts themselves."""
+"""`vljepa import`: hub folders and a best.pt on disk, a checkpoint folder out, held against the parts themselves."""
 from __future__ import annotations
 
+import copy
 import importlib.util
 from pathlib import Path
 
@@ -48,12 +49,12 @@ def decoder(hub, tmp_path_factory):
 
 
 def best_pt(models, path, projector: bool = False, **changes):
-    """As open-vljepa's training writes it: everything but the X-Encoder, bf16 where its models are; random, not the hub's."""
+    """As open-vljepa's training writes it: everything but the X-Encoder. Its weights are random, not those of the hub folders."""
     generator = torch.Generator().manual_seed(5)
     state = {f"predictor.{name}": t for name, t in models["llama"].state_dict().items() if not name.startswith("layers.")}
     for i in range(2):  # the last two of four layers, counted from 0
-        own = f"layers.{2 + i}."
-        state |= {f"predictor.layers.{i}.{n.removeprefix(own)}": t for n, t in models["llama"].state_dict().items() if n.startswith(own)}
+        layer = models["llama"].layers[2 + i].state_dict()
+        state |= {f"predictor.layers.{i}.{name}": tensor for name, tensor in layer.items()}
     state |= {f"y_encoder.model.{name}": tensor for name, tensor in models["gemma"].state_dict().items()}
     vis = 24 if projector else 32
     linears = {"predictor.vis_proj": (32, vis), "predictor.out_proj": (DIM, 32), "y_encoder.projector": (DIM, 16)}
@@ -72,8 +73,6 @@ def best_pt(models, path, projector: bool = False, **changes):
 
 def reference(models, state, frames, query_ids, text_ids):
     """What open-vljepa computes, by transformers' own layers with the file's weights: (prediction, target), not normalised."""
-    import copy
-
     llama, gemma = copy.deepcopy(models["llama"]), copy.deepcopy(models["gemma"])
     llama.layers = llama.layers[2:]
     under = {p: {n.removeprefix(p): t for n, t in state.items() if n.startswith(p)} for p in ("predictor.", "y_encoder.model.")}
@@ -89,7 +88,7 @@ def reference(models, state, frames, query_ids, text_ids):
     x = torch.cat([linear(tokens, "predictor.vis_proj"), llama.embed_tokens(query_ids)], 1)
     positions = torch.arange(x.shape[1])[None]
     for layer in llama.layers:
-        x = layer(x, attention_mask=None if False else torch.zeros(1, 1, x.shape[1], x.shape[1]), position_ids=positions,
+        x = layer(x, attention_mask=torch.zeros(1, 1, x.shape[1], x.shape[1]), position_ids=positions,
                   position_embeddings=llama.rotary_emb(x, positions))  # fmt: skip
     predicted = linear(llama.norm(x).mean(1), "predictor.out_proj")
     hidden = gemma(input_ids=text_ids, attention_mask=torch.ones_like(text_ids)).last_hidden_state
@@ -120,7 +119,8 @@ def test_the_command_writes_a_checkpoint_that_runs(hub, decoder, tmp_path, capsy
     root, models = hub
     best_pt(models, tmp_path / "best.pt")
     out = tmp_path / "out"
-    assert main(["import", "open-vljepa", str(tmp_path / "best.pt"), *folders(root), "--decoder", str(decoder), "--out", str(out)]) == 0
+    options = ["--decoder", str(decoder), "--out", str(out)]
+    assert main(["import", "open-vljepa", str(tmp_path / "best.pt"), *folders(root), *options]) == 0
     said = capsys.readouterr().out
     assert "predictor" in said and f"written to {out}" in said and "random" not in said
     model = VLJEPA.from_pretrained(out, device="cpu", engine="torch")
@@ -156,7 +156,8 @@ def test_what_does_not_fit_is_one_line(hub, decoder, tmp_path, capsys, changes, 
     root, models = hub
     best_pt(models, tmp_path / "best.pt", **changes)
     out = tmp_path / "out"
-    assert main(["import", "open-vljepa", str(tmp_path / "best.pt"), *folders(root), "--decoder", str(decoder), "--out", str(out)]) == 2
+    options = ["--decoder", str(decoder), "--out", str(out)]
+    assert main(["import", "open-vljepa", str(tmp_path / "best.pt"), *folders(root), *options]) == 2
     said = capsys.readouterr().err
     assert says in said and said.count("\n") == 1, said
     assert not out.exists() and not Evil.ran

@@ -32,7 +32,8 @@ def published(seed: int = 0) -> dict[str, torch.Tensor]:
 
 
 def save(path, state, part="ema_encoder"):
-    torch.save({part: {f"module.backbone.{name}": t for name, t in state.items()}, "predictor": {"a": torch.zeros(1)}, "epoch": 1}, path)
+    encoder = {f"module.backbone.{name}": tensor for name, tensor in state.items()}
+    torch.save({part: encoder, "predictor": {"a": torch.zeros(1)}, "epoch": 1}, path)
     return path
 
 
@@ -61,7 +62,8 @@ def reference(state, frames_TCHW):
     grid = tuple(x.shape[2:])
     x = x.flatten(2).transpose(1, 2)[0] + state["video_mod_embed"][0]
     for i in range(LAYERS):
-        q, k, v = linear(norm(x, f"blocks.{i}.norm1"), f"blocks.{i}.attn.qkv").view(-1, 3, HEADS, WIDTH // HEADS).permute(1, 2, 0, 3)
+        qkv = linear(norm(x, f"blocks.{i}.norm1"), f"blocks.{i}.attn.qkv")
+        q, k, v = qkv.view(-1, 3, HEADS, WIDTH // HEADS).permute(1, 2, 0, 3)
         q, k = turned(q, grid), turned(k, grid)
         y = ((q @ k.transpose(1, 2)) * (WIDTH // HEADS) ** -0.5).softmax(-1) @ v
         x = x + linear(y.transpose(0, 1).flatten(1), f"blocks.{i}.attn.proj")
@@ -81,8 +83,8 @@ def test_equals_the_published_arithmetic(tmp_path, part):
     assert expected.std() > 0.05
 
 
-def test_published_sizes_without_being_asked(tmp_path):
-    """Heads of 64, 384 pixels, 64 frames."""
+def test_heads_that_a_width_does_not_fit_are_asked_for(tmp_path):
+    """Published are heads of 64; this encoder is narrower than one."""
     with pytest.raises(CheckpointError, match="say heads="):
         VisionEncoder.from_pretrained(save(tmp_path / "v.pt", published()))
 
@@ -91,7 +93,8 @@ def test_every_weight_is_used_or_named(tmp_path):
     state = published()
     del state["blocks.1.attn.proj.bias"]
     state["blocks.0.gate.weight"] = torch.zeros(2)
-    with pytest.raises(CheckpointError, match=r"lacks blocks\.1\.attn\.proj\.bias and holds the unexpected blocks\.0\.gate\.weight"):
+    said = r"lacks blocks\.1\.attn\.proj\.bias and holds the unexpected blocks\.0\.gate\.weight"
+    with pytest.raises(CheckpointError, match=said):
         VisionEncoder.from_pretrained(save(tmp_path / "v.pt", state), heads=HEADS)
     torch.save({"encoder": {}}, tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match="has no ema_encoder or target_encoder, but encoder"):

@@ -1,9 +1,9 @@
 """best.pt of open-vljepa (github.com/dion-jy/open-vljepa), a published re-implementation, into a model of ours.
 
 The file holds Predictor, Y-Encoder and, where there is one, the X-Encoder's projector. It says neither the X-Encoder's weights
-nor the architecture of the others: those come from the same hub folders that it was trained from. Differences that this takes away:
-it has no projection on the query (ours becomes the identity) and may have a linear projector behind the X-Encoder, which together
-with the linear one in front of the Predictor is one matrix. It has no Y-Decoder.
+nor the architecture of the others: those come from the same hub folders that it was trained from. Differences that this takes
+away: it has no projection on the query (ours becomes the identity) and may have a linear projector behind the X-Encoder, which
+together with the linear one in front of the Predictor is one matrix. It has no Y-Decoder.
 """
 from __future__ import annotations
 

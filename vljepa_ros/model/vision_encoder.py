@@ -66,8 +66,8 @@ class VisionEncoder(nn.Module):
         """V-JEPA 2 from a hub folder (facebook/vjepa2-*), or V-JEPA 2.1 from the .pt file as published (no code of it is run).
 
         fp32, CPU, in evaluation mode. `frames` and `image_size` default to the published ones (64 frames): positions are
-        computed, so any multiple of tubelet and patch will do. `heads` is for files of V-JEPA 2.1 with heads of other than 64. Every
-        weight is used, or belongs to V-JEPA's own predictor; CheckpointError names all that are missing or unexpected.
+        computed, so any multiple of tubelet and patch will do. `heads` is for files of V-JEPA 2.1 with heads of other than 64.
+        Every weight is used, or belongs to V-JEPA's own predictor; CheckpointError names all that are missing or unexpected.
         """
         from .hub_vision import load_vision
 
