@@ -85,8 +85,6 @@ def save_gemma(folder: Path, dense: bool = False):
     )  # fmt: skip
     model = randomised(Gemma3TextModel(Gemma3TextConfig(**facts, attn_implementation="eager")))
     model.save_pretrained(folder)
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"sliding_window": 8}))  # the hub's, before transformers halves it
     save_tokenizer(folder, "<bos>", "<eos>", "<pad>", after=True)
     if dense:
         paths = ("", "1_Pooling", "2_Dense", "3_Dense", "4_Normalize")

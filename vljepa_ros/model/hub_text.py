@@ -30,7 +30,7 @@ LEFT_OUT = ("pooler.", "cls.", "lm_head.", "classifier.", "embeddings.position_i
 def load_text(folder: Path | str, dim: int | None, max_tokens: int, dense: bool) -> TextEncoder:
     """See `TextEncoder.from_pretrained`."""
     folder = Path(folder).expanduser()
-    # As it stands there, for a transformers config is no fixed point: a bidirectional Gemma halves its window in every reading.
+    # As it stands there: transformers derives values of its own from it (half of a bidirectional Gemma's window).
     hub = {key: value for key, value in read_config(folder).items() if key not in NO_FACTS and value is not None}
     hub |= {key: 0.0 for key in DROPOUTS & hub.keys()}  # cached-gradient training runs each text twice and needs one answer
     _, bos, eos = read_tokenizer(folder)
