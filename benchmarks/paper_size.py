@@ -108,6 +108,7 @@ def step(args: argparse.Namespace) -> None:
     torch.set_default_dtype(torch.bfloat16)  # weights, gradients and the optimizer's state: fp32 would take 15 GB
     parts = build("cpu")
     torch.set_default_dtype(torch.float32)
+    parts["vision"].float()  # layer_norm takes no bf16 weights for fp32 tokens on a CPU
     del parts["text_decoder"]  # trained after the others, on text alone
     parts["text_encoder"].model.gradient_checkpointing_enable()
     for block in parts["predictor"].stack.blocks:
@@ -115,7 +116,7 @@ def step(args: argparse.Namespace) -> None:
     trained = [p for module in parts.values() for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=5e-5, foreach=False)
     frames = torch.randn(args.batch, config.vision.frames, 3, config.vision.image_size, config.vision.image_size)
-    ids, mask = torch.randint(1, 30_000, (args.batch, 16)), torch.arange(16).expand(args.batch, -1) < 12
+    ids, mask = torch.randint(1, min(30_000, config.predictor.vocab_size), (args.batch, 16)), torch.arange(16).expand(args.batch, -1) < 12
     start = time.perf_counter()
     with torch.autocast("cpu", torch.bfloat16):
         with torch.no_grad():
