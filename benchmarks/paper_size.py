@@ -116,7 +116,8 @@ def step(args: argparse.Namespace) -> None:
     trained = [p for module in parts.values() for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=5e-5, foreach=False)
     frames = torch.randn(args.batch, config.vision.frames, 3, config.vision.image_size, config.vision.image_size)
-    ids, mask = torch.randint(1, min(30_000, config.predictor.vocab_size), (args.batch, 16)), torch.arange(16).expand(args.batch, -1) < 12
+    ids = torch.randint(1, min(30_000, config.predictor.vocab_size), (args.batch, 16))
+    mask = torch.arange(16).expand(args.batch, -1) < 12
     start = time.perf_counter()
     with torch.autocast("cpu", torch.bfloat16):
         with torch.no_grad():
