@@ -11,7 +11,9 @@ COMMANDS = {
     "play": "publish a bag's cameras, as now or with the bag's own clock and stamps",
     "recall": "ask a robot's memory when the world was like a text says, or when it became so",
     "annotate": "write a first segments file from what the model makes of a bag, for a person to correct",
+    "import": "make a checkpoint of weights that others published: V-JEPA 2, Llama, EmbeddingGemma, open-vljepa",
 }
+MODULES = {"import": "importing"}  # where the command's name is none for a module
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, help_text in COMMANDS.items():
         one = commands.add_parser(name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
-        import_module(f"vljepa_ros.cli.{name}").add_arguments(one)
+        import_module(f"vljepa_ros.cli.{MODULES.get(name, name)}").add_arguments(one)
     args = parser.parse_args(argv)
     return args.run(args)
 

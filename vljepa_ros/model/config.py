@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 T = TypeVar("T", bound="_Config")
+ROTARY = ("vjepa2", "vjepa2.1")
 
 
 class _Config:
@@ -101,8 +102,11 @@ class VisionConfig(_Config):
     heads: int
     mlp_ratio: float = 4.0
     layer_norm_eps: float = 1e-6
+    rotary: str = "vjepa2"  # or "vjepa2.1": one angle per pair, positions stretched to the first training's grid
 
     def __post_init__(self) -> None:
+        if self.rotary not in ROTARY:
+            raise ValueError(f"VisionConfig.rotary must be one of {', '.join(ROTARY)}, got {self.rotary!r}")
         _positive(self, "image_size", "patch_size", "tubelet_size", "frames", "hidden_size", "layers", "heads", "mlp_ratio")
         if self.image_size % self.patch_size:
             raise ValueError(

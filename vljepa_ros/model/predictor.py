@@ -8,6 +8,8 @@ Shapes: B clips or queries, N visual tokens, L query tokens, C hidden size, D sh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,19 @@ class Predictor(nn.Module):
         self.out_proj = nn.Linear(cfg.hidden_size, dim)
         init_linears(self, cfg.layers)
         nn.init.eye_(self.query_proj.weight)  # the query starts as Llama's own tokens
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: Path | str, last_layers: int = 8, vision_dim: int = 1024, dim: int = 1536, **facts: Any
+    ) -> Predictor:
+        """The last layers, token table and final norm of a Llama 3 from a hub folder; projections start at random.
+
+        fp32, CPU, in evaluation mode. `facts`: further fields of PredictorConfig (merge, max_query_tokens, ...). CheckpointError
+        names all weights that are missing or unexpected. `hub.read_tokenizer` reads the tokenizer.
+        """
+        from .hub_llama import load_predictor
+
+        return load_predictor(folder, last_layers, vision_dim, dim, facts)
 
     def forward(self, visual_BND: Tensor, query_ids_BL: Tensor, query_mask_BL: Tensor | None = None) -> Tensor:
         """Vectors_BD, float32, not normalised.

@@ -30,10 +30,13 @@ class VisionRotary:
 
     Its published code gives dimension i of a third of width W the frequency of index i mod W/2 while it pairs dimensions 2j and
     2j+1: the two of a pair turn by different angles. The weights were trained with it, so it is kept.
+
+    V-JEPA 2.1 (`stretched_to` above 0) turns both by one angle, and its rows and columns, however many, lie between 0 and
+    stretched_to - 1.
     """
 
-    def __init__(self, head_dim: int) -> None:
-        self.head_dim = head_dim
+    def __init__(self, head_dim: int, stretched_to: int = 0) -> None:
+        self.head_dim, self.stretched_to = head_dim, stretched_to
         self._cache: tuple[tuple, Tables] | None = None
 
     def tables(self, grid_DHW: tuple[int, int, int], device: torch.device) -> Tables:
@@ -51,7 +54,12 @@ class VisionRotary:
         positions_3N = torch.stack(
             torch.meshgrid(*(torch.arange(n, device=device) for n in grid_DHW), indexing="ij")
         ).flatten(1)
-        angles_3ND = (positions_3N.unsqueeze(-1) * omega).repeat(1, 1, 2)
+        if self.stretched_to:
+            positions_3N = positions_3N.float()
+            for axis in (1, 2):
+                positions_3N[axis] = positions_3N[axis] * (self.stretched_to - 1) / max(1, grid_DHW[axis] - 1)
+        angles_3ND = positions_3N.unsqueeze(-1) * omega
+        angles_3ND = angles_3ND.repeat_interleave(2, -1) if self.stretched_to else angles_3ND.repeat(1, 1, 2)
         angles_ND = torch.cat(
             [*angles_3ND.unbind(0), angles_3ND.new_zeros(positions_3N.shape[1], self.head_dim - 3 * third)], dim=-1
         )

@@ -6,6 +6,7 @@ seconds and a predictor node never needs it.
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,21 @@ class TextEncoder(nn.Module):
         self.model = model.train()
         self.proj = nn.Linear(hub_config.hidden_size, dim)
         init_linears(self.proj, 1)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: Path | str, dim: int | None = None, max_tokens: int = 512, dense: bool = True
+    ) -> TextEncoder:
+        """A hub folder: EmbeddingGemma, BERT, MiniLM and their like; fp32, CPU, in evaluation mode, dropout off.
+
+        `dim`: of the space; the projection starts at random, over sentence-transformers' dense layers where the folder has them
+        and `dense` is true. None: the published vector's own (raw, of norm other than 1). Every weight is used, or belongs to a
+        head above the Transformer; CheckpointError names all that are missing or unexpected. `hub.read_tokenizer` reads the
+        tokenizer.
+        """
+        from .hub_text import load_text
+
+        return load_text(folder, dim, max_tokens, dense)
 
     def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
         """ids_BL int64, mask_BL bool (True = token; each row needs one) -> vectors_BD float32, not normalised."""

@@ -8,6 +8,7 @@ Shapes: B clips, T frames, C = 3 channels, H x W pixels, N tokens (time-major, t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,8 @@ from .attention import attend
 from .config import VisionConfig
 from .initialise import init_linears
 from .rotary import Tables, VisionRotary, halves_order, rotate
+
+FIRST_PIXELS = 256  # the side of a frame in V-JEPA 2.1's first training; its positions are those of that grid ever since
 
 
 class Block(nn.Module):
@@ -52,8 +55,23 @@ class VisionEncoder(nn.Module):
         self.patch = nn.Linear(cfg.tubelet_size * cfg.patch_size**2 * 3, cfg.hidden_size)
         self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.layers))
         self.norm = nn.LayerNorm(cfg.hidden_size, eps=cfg.layer_norm_eps)
-        self.rotary = VisionRotary(cfg.hidden_size // cfg.heads)
+        stretched_to = FIRST_PIXELS // cfg.patch_size if cfg.rotary == "vjepa2.1" else 0
+        self.rotary = VisionRotary(cfg.hidden_size // cfg.heads, stretched_to)
         init_linears(self, cfg.layers)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: Path | str, frames: int | None = None, image_size: int | None = None, heads: int | None = None
+    ) -> VisionEncoder:
+        """V-JEPA 2 from a hub folder (facebook/vjepa2-*), or V-JEPA 2.1 from the .pt file as published (no code of it is run).
+
+        fp32, CPU, in evaluation mode. `frames` and `image_size` default to the published ones (64 frames): positions are
+        computed, so any multiple of tubelet and patch will do. `heads` is for files of V-JEPA 2.1 with heads of other than 64.
+        Every weight is used, or belongs to V-JEPA's own predictor; CheckpointError names all that are missing or unexpected.
+        """
+        from .hub_vision import load_vision
+
+        return load_vision(folder, frames, image_size, heads)
 
     def forward(self, frames_BTCHW: Tensor) -> Tensor:
         """Normalised frames -> tokens_BND, float32, after the final norm. Frames of another size get their own grid's positions.
