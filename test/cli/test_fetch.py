@@ -1,4 +1,4 @@
-"""`vljepa fetch` against a server that speaks the hub's API: whole, resumed, broken, wrong, refused, absent, and offline after."""
+"""`vljepa fetch` against a server that speaks the hub's API: whole, resumed, broken, wrong, refused, absent, offline after."""
 
 from __future__ import annotations
 
