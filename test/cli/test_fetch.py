@@ -20,7 +20,7 @@ FILES = {"config.json": b'{"hidden_size": 1024}', "model.safetensors": WEIGHTS, 
 
 
 class Hub(ThreadingHTTPServer):
-    """Two paths of the hub: /api/models/REPO/revision/REV and /REPO/resolve/REV/FILE, the latter by a redirect for large files."""  # noqa: E501
+    """The hub's paths: /api/models/REPO/revision/REV, and /REPO/resolve/REV/FILE, by a redirect for large files."""
 
     daemon_threads = True
 

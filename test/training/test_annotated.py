@@ -13,8 +13,8 @@ import yaml
 
 from vljepa_ros.evaluation.recorded.types import SourceError
 from vljepa_ros.model import VLJEPA
-from vljepa_training.score import lines, main, score
 from vljepa_training.recipes import tabletop_ci
+from vljepa_training.score import lines, main, score
 from vljepa_training.sources.annotated import AnnotatedBag, Pairing, align_batch
 from vljepa_training.stages.align import AlignModule, AlignTask
 from vljepa_training.tabletop.bag import BagOptions, write_bag

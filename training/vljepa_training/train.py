@@ -212,7 +212,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=2, help="rendering processes")
     parser.add_argument("--threads", type=int, default=0, help="torch threads, 0 = torch's own choice")
     parser.add_argument(
-        "--bags", nargs=2, action="append", type=Path, metavar=("BAG", "SEGMENTS"), help="an annotated bag for stage 2; repeatable"
+        "--bags", nargs=2, action="append", type=Path, metavar=("BAG", "SEGMENTS"), help="an annotated bag for stage 2"
     )
     parser.add_argument("--bags-share", type=float, default=0.2, help="of every batch of stage 2 (default: %(default)s)")
     args = parser.parse_args(argv)
