@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,12 @@ import yaml
 
 from vljepa_ros.evaluation.recorded.types import SourceError
 from vljepa_ros.model import VLJEPA
+from vljepa_training.recipes import tabletop_ci
 from vljepa_training.score import lines, main, score
 from vljepa_training.sources.annotated import AnnotatedBag, Pairing, align_batch
 from vljepa_training.stages.align import AlignModule, AlignTask
 from vljepa_training.tabletop.bag import BagOptions, write_bag
+from vljepa_training.train import Run
 
 STATES = ("The lamp is off.", "The lamp is on.", "The drawer is open.")
 COLOURS = ((30, 40, 60), (230, 220, 90), (60, 200, 220))
@@ -199,3 +201,18 @@ def test_other_mistakes_are_named(bag, model, annotate, tmp_path) -> None:
         AnnotatedBag(bag, annotate(), model.config, topic="/rear")
     with pytest.raises(ValueError, match="stride_s must be above 0 s, got 0"):
         Pairing(stride_s=0.0)
+
+
+def test_a_training_takes_bags(bag, model, tiny_checkpoint, annotate, tmp_path) -> None:
+    recipe = replace(tabletop_ci(), name="small", begin=str(tiny_checkpoint), model=model.config)
+    given, where = [[bag, annotate()]], (tmp_path / "runs", tmp_path / "data", 1)
+    recorded = Run(recipe, *where, given, 0.25)._footage(model.modules["vision"], model.config)
+    assert set(STATES) < set(recorded.targets) and recorded.share == 0.25
+    assert len(recorded.features) == len(recorded.queries) == len(list(AnnotatedBag(bag, annotate(), model.config).pairs()))
+    drawn = recorded.draw(600, np.random.default_rng(0))
+    counts = [[recorded.targets[i] for i in drawn].count(text) for text in set(recorded.targets)]
+    assert min(counts) > 600 / len(counts) / 2, "what is short comes as often as what is long"
+    Run(recipe, *where, given, 0.25)  # goes on
+    with pytest.raises(ValueError, match="began with the bags"):
+        Run(recipe, *where)
+    assert Run(recipe, tmp_path / "other", *where[1:])._footage(model.modules["vision"], model.config) is None

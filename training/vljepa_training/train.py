@@ -22,9 +22,11 @@ from vljepa_ros.model import VLJEPA, ModelConfig, Predictor, TextDecoder, TextEn
 from .calibrate import calibrate
 from .familiarity import fit_familiarity
 from .recipes import RECIPES, Recipe
+from .sources.annotated import AnnotatedBag
 from .stages.align import AlignTask
 from .stages.decode import DecodeTask
 from .stages.features import cache_features, choose_clips, ordinary
+from .stages.footage import Footage, footage
 from .stages.text import AnchorTask, TextTask, corpus
 from .stages.vision import StillTask, VisionHeads, VisionTask
 from .tabletop.dataset import STILLS, render
@@ -41,7 +43,11 @@ FIRST_STILL = 100_000  # seeds of stills; those of streams begin at 0
 class Run:
     """A recipe with its folders. Each stage loads the best weights of the one before."""
 
-    def __init__(self, recipe: Recipe, runs: Path, data: Path, workers: int) -> None:
+    def __init__(
+        self, recipe: Recipe, runs: Path, data: Path, workers: int, bags: list[list[Path]] | None = None, share: float = 0.2
+    ) -> None:
+        """`bags`: annotated ones, each with its segments file, of which `share` of stage 2's batches is made."""
+        self.bags, self.share = [(Path(bag), Path(segments)) for bag, segments in bags or []], share
         self.recipe, self.folder, self.data, self.workers = recipe, runs / recipe.name, data, workers
         self.folder.mkdir(parents=True, exist_ok=True)
         self.begin = VLJEPA.from_pretrained(recipe.begin, device="cpu", engine="torch") if recipe.begin else None
@@ -54,6 +60,13 @@ class Run:
             file.write_text(json.dumps({"sha256": sha256}))
         elif (before := json.loads(file.read_text())["sha256"]) != sha256:
             raise ValueError(f"{self.folder} began with the checkpoint {before}, not {sha256}; delete it, or take that one")
+        bags, file = [*(str(path) for pair in self.bags for path in pair), self.share], self.folder / "bags.json"
+        if self.bags and not file.exists() and (self.folder / "finetune").exists():
+            raise ValueError(f"{self.folder} has begun stage 2 without bags; take another folder for --runs")
+        if file.exists() and (before := json.loads(file.read_text())) != bags:
+            raise ValueError(f"{self.folder} began with the bags {before}, not {bags}; give those, or another folder for --runs")
+        if self.bags:
+            file.write_text(json.dumps(bags))
         (self.folder / "recipe.json").write_text(json.dumps(asdict(self.recipe), indent=1))
 
     def all(self, out: Path) -> None:
@@ -70,6 +83,7 @@ class Run:
 
         clips = choose_clips(store, r.clips_per_stream, seed=0)
         features = cache_features(vision, config.preprocess, store, clips, self.folder / "features.npy", views=r.views)
+        recorded = self._footage(vision, config)
         predictor = self._began("predictor", Predictor(config.predictor, config.vision.hidden_size, config.dim))
         align = None
         for name in STAGES:  # the criterion goes along: its temperature is trained as everything else
@@ -79,6 +93,7 @@ class Run:
                 *(schedule.batch, mixture, schedule.seed, r.held),
                 module=align and align.module,
                 still=name == "pictures",
+                footage=recorded if name == "finetune" else None,
             )
             self._stage(name, align)
 
@@ -95,6 +110,16 @@ class Run:
         model.config = replace(config, calibration={**facts, "residual": residual})
         model.save_pretrained(out)
         log.info("checkpoint written to %s", out)
+
+    def _footage(self, vision: VisionEncoder, config: ModelConfig) -> Footage | None:
+        """SourceError for a bag or a segments file that cannot be used; what could not be used of one is logged."""
+        if not self.bags:
+            return None
+        bags = [AnnotatedBag(bag, segments, config) for bag, segments in self.bags]
+        for bag in bags:
+            for note in bag.notes:
+                log.warning("%s: %s", bag.topic.name, note)
+        return footage((pair for bag in bags for pair in bag.pairs()), vision, config, self.share)
 
     def _x_encoder(self) -> tuple[TabletopStore, VisionEncoder]:
         """The rendered streams, and the X-Encoder that was trained on them or begun with, frozen."""
@@ -186,12 +211,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="checkpoint folder (default: RUNS/RECIPE/checkpoint)")
     parser.add_argument("--workers", type=int, default=2, help="rendering processes")
     parser.add_argument("--threads", type=int, default=0, help="torch threads, 0 = torch's own choice")
+    parser.add_argument(
+        "--bags", nargs=2, action="append", type=Path, metavar=("BAG", "SEGMENTS"), help="an annotated bag for stage 2"
+    )
+    parser.add_argument("--bags-share", type=float, default=0.2, help="of every batch of stage 2 (default: %(default)s)")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if args.threads:
         torch.set_num_threads(args.threads)
     recipe = RECIPES[args.recipe]()
-    Run(recipe, args.runs, args.data, args.workers).all(args.out or args.runs / recipe.name / "checkpoint")
+    run = Run(recipe, args.runs, args.data, args.workers, args.bags, args.bags_share)
+    run.all(args.out or args.runs / recipe.name / "checkpoint")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ COMMANDS = {
     "recall": "ask a robot's memory when the world was like a text says, or when it became so",
     "annotate": "write a first segments file from what the model makes of a bag, for a person to correct",
     "import": "make a checkpoint of weights that others published: V-JEPA 2, Llama, EmbeddingGemma, open-vljepa",
+    "fetch": "download parts and checkpoints from a model hub, once, verified; everything else runs offline",
 }
 MODULES = {"import": "importing"}  # where the command's name is none for a module
 

@@ -20,6 +20,7 @@ from ..tabletop.balance import AnswerIndex, family
 from ..tabletop.samples import TabletopStore
 from ..tabletop.state import EVENTS
 from .features import pictures
+from .footage import Footage
 from .tokens import encode_by_length, query_tokens, text_tokens
 
 Y_ENCODER_MULTIPLIER = 0.05  # paper section 3.8 (b)
@@ -35,7 +36,8 @@ class AlignModule(nn.Module):
 
 @dataclass(frozen=True)
 class _Pair:
-    """One row of a batch. `wrong`: (text, its canonical form) of targets that are nearly right."""
+    """One row of a batch. `stream` -1: `clip` is one of the footage. `wrong`: (text, its canonical form) of targets that are
+    nearly right."""
 
     stream: int
     clip: int
@@ -46,7 +48,7 @@ class _Pair:
 
 
 class AlignTask:
-    """`mixture`: how often each kind of query is drawn. `still`: of single pictures alone.
+    """`mixture`: how often each kind of query is drawn. `still`: of single pictures alone. `footage`: what else batches hold.
 
     Batches hold neighbouring clips of few streams: what differs between them is what just happened, so they are each other's
     hard negatives.
@@ -70,7 +72,9 @@ class AlignTask:
         multiplier: float = Y_ENCODER_MULTIPLIER,
         module: AlignModule | None = None,
         still: bool = False,
+        footage: Footage | None = None,
     ) -> None:
+        self._footage = footage
         self._mixture = {kind: share / sum(mixture.values()) for kind, share in mixture.items()}
         self.module = module or AlignModule(predictor, text_encoder)
         self._query_tokenizer, self._text_tokenizer, self._config = query_tokenizer, text_tokenizer, config
@@ -130,6 +134,10 @@ class AlignTask:
     def batch(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self._seed, step])
         chosen = self._choose(rng)
+        if self._footage:
+            rows = self._footage.draw(max(1, round(self._footage.share * self._batch)), rng)
+            queries, targets = self._footage.queries, self._footage.targets
+            chosen[len(chosen) - len(rows) :] = [_Pair(-1, i, queries[i], targets[i], targets[i], ()) for i in rows]
         view = int(rng.integers(len(self._features)))
         return self._collate(chosen, view)
 
@@ -143,7 +151,7 @@ class AlignTask:
         ids, mask = text_tokens(self._text_tokenizer, list(texts), self._config.text_encoder)
         wrong_ids, wrong_mask = text_tokens(self._text_tokenizer, [text for text, _ in wrong] or [""], self._config.text_encoder)
         return {
-            "visual": torch.from_numpy(np.stack([self._features[view, c.stream, c.clip] for c in chosen])),
+            "visual": torch.from_numpy(np.stack([self._seen(c, view) for c in chosen])),
             "query_ids": query_ids,
             "query_mask": query_mask,
             "ids": ids,
@@ -154,6 +162,9 @@ class AlignTask:
             "wrong_mask": wrong_mask,
             "wrong_group": torch.tensor([group[m] for m in wrong_meanings], dtype=torch.long),
         }
+
+    def _seen(self, c: _Pair, view: int) -> np.ndarray:
+        return self._footage.features[c.clip] if c.stream < 0 else self._features[view, c.stream, c.clip]
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         m, group = self.module, batch["group"]

@@ -1,0 +1,40 @@
+"""Several sources as one: which comes next is drawn by weight from (seed, how many were drawn), which can be resumed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .sample import Sample, Source
+
+
+class Mixture:
+    """`weights`: how often each source is drawn, in any unit. ValueError for none, or a weight that is not above 0."""
+
+    def __init__(self, sources: list[Source], weights: list[float], seed: int = 0) -> None:
+        if not sources or len(sources) != len(weights) or not all(0 < w < float("inf") for w in weights):
+            raise ValueError(f"a mixture needs a weight above 0 for each source, got {weights} for {len(sources)}")
+        self.sources, self.seed, self.drawn = sources, seed, 0
+        self._shares = np.array(weights) / sum(weights)
+
+    def next(self) -> Sample:
+        k = int(np.random.default_rng([self.seed, self.drawn]).choice(len(self.sources), p=self._shares))
+        self.drawn += 1
+        return self.sources[k].next()
+
+    def batch(self, size: int) -> list[Sample]:
+        return [self.next() for _ in range(size)]
+
+    def state_dict(self) -> dict:
+        return {"seed": self.seed, "drawn": self.drawn, "sources": [one.state_dict() for one in self.sources]}
+
+    def load_state_dict(self, state: dict) -> None:
+        """ValueError for another mixture's."""
+        if state["seed"] != self.seed or len(state["sources"]) != len(self.sources):
+            raise ValueError(f"the saved order is of seed {state['seed']} and {len(state['sources'])} sources; start another run")
+        self.drawn = state["drawn"]
+        for one, saved in zip(self.sources, state["sources"]):
+            one.load_state_dict(saved)
+
+    def report(self) -> str:
+        """A line per source: what was skipped, and why."""
+        return "\n".join(f"{one.name}: epoch {one.epoch}, {one.report()}" for one in self.sources)

@@ -1,0 +1,154 @@
+"""What every source of training data gives, and how one is read: `Sample`, broken ones counted, an order that can be resumed.
+
+Knows nothing of files; a source is a list of records or a stream of them, and a function that turns one into a sample.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One row of a batch: what is seen, what is asked, what is answered. `stages.align` wants nothing else."""
+
+    frames_THWC: np.ndarray  # uint8 RGB; T is the clip's length, or 1 for a picture
+    query: str
+    target: str
+    source: str
+    key: str  # of the record in its source
+
+
+class BrokenSampleError(Exception):
+    """A record that cannot be used. `cause`: few words, the same for all of its kind, for they are counted by it."""
+
+    def __init__(self, cause: str, detail: str = "") -> None:
+        super().__init__(f"{cause}: {detail}" if detail else cause)
+        self.cause = cause
+
+
+@dataclass(frozen=True)
+class Share:
+    """Whose part of a source is read: worker `worker` of `workers` in rank `rank` of `ranks`."""
+
+    rank: int = 0
+    ranks: int = 1
+    worker: int = 0
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.rank < self.ranks and 0 <= self.worker < self.workers):
+            raise ValueError(f"rank must be below ranks and worker below workers, got {self}")
+
+    @property
+    def index(self) -> int:
+        return self.rank * self.workers + self.worker
+
+    @property
+    def count(self) -> int:
+        return self.ranks * self.workers
+
+
+Record = tuple[str, Callable[[], Sample]]  # its key; the sample, or BrokenSampleError
+
+
+class Source:
+    """Samples without end, epoch after epoch, each in an order of its own that (seed, epoch) alone decides.
+
+    `broken`: how many records were skipped, by cause. What `state_dict` gives, another object of the same source goes on from.
+    """
+
+    def __init__(self, name: str, seed: int = 0, share: Share = Share()) -> None:
+        self.name, self.seed, self.share = name, seed, share
+        self.epoch, self.position, self.good = 0, 0, 0  # position: records read in this epoch; good: samples in it
+        self.broken: Counter[str] = Counter()
+        self._records: Iterator[Record] | None = None
+
+    def records(self, epoch: int) -> Iterator[Record]:
+        """This share's records of an epoch in its order. Must not load anything yet."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Sample]:
+        while True:
+            yield self.next()
+
+    def next(self) -> Sample:
+        """ValueError where a whole epoch has no sample that can be used."""
+        while True:
+            if self._records is None:
+                self._records = self.records(self.epoch)
+                for _ in range(self.position):
+                    next(self._records, None)
+            record = next(self._records, None)
+            if record is None:
+                if not self.good:
+                    raise ValueError(f"{self.name}: none of {self.position} records can be used: {self.report()}")
+                self.epoch, self.position, self.good, self._records = self.epoch + 1, 0, 0, None
+                continue
+            self.position += 1
+            try:
+                sample = record[1]()
+            except BrokenSampleError as error:
+                self.broken[error.cause] += 1
+                log.debug("%s: %s skipped: %s", self.name, record[0], error)
+                continue
+            self.good += 1
+            return sample
+
+    def state_dict(self) -> dict:
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "share": [self.share.index, self.share.count],
+            "epoch": self.epoch,
+            "position": self.position,
+            "good": self.good,
+            "broken": dict(self.broken),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """ValueError for the state of something else."""
+        mine = self.state_dict()
+        for name in ("name", "seed", "share"):
+            if state[name] != mine[name]:
+                raise ValueError(f"{self.name}: the saved order is of {name} {state[name]!r}, this is {mine[name]!r}")
+        self.epoch, self.position, self.good = state["epoch"], state["position"], state["good"]
+        self.broken = Counter(state["broken"])
+        self._records = None
+
+    def report(self) -> str:
+        """For people, when training ends."""
+        causes = ", ".join(f"{count} {cause}" for cause, count in self.broken.most_common())
+        return f"{self.broken.total()} skipped ({causes})" if causes else "nothing skipped"
+
+
+class ListSource(Source):
+    """A source whose records are known at the start. ValueError for none, or fewer than there are shares."""
+
+    def __init__(self, name: str, keys: list[str], load: Callable[[int], Sample], seed: int = 0, share: Share = Share()) -> None:
+        super().__init__(name, seed, share)
+        if len(keys) < share.count:
+            raise ValueError(f"{name} has {len(keys)} records, for {share.count} workers; is it the right file or folder?")
+        self._keys, self._load = keys, load
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def records(self, epoch: int) -> Iterator[Record]:
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self._keys))
+        for k in order[self.share.index :: self.share.count].tolist():
+            yield self._keys[k], lambda k=k: self._load(k)
+
+
+def text_of(value: object, cause: str = "no text") -> str:
+    """One line of words. BrokenSampleError where there are none."""
+    if not isinstance(value, str) or not (line := " ".join(value.split())):
+        raise BrokenSampleError(cause, repr(value)[:80])
+    return line
