@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ..config import ModelConfig
 from ..predictor import Predictor
 from ..vision_encoder import VisionEncoder
-from .graphs import PARTS, Graphs, GraphError, graph_name, write_manifest
+from .graphs import PARTS, GraphError, Graphs, graph_name, write_manifest
 
 OPSET = 18
 QUANTISED = ("MatMul", "Gemm")  # products of activations with each other have no constant side and stay fp32
