@@ -22,7 +22,8 @@ def test_an_exported_checkpoint_runs_on_its_graphs(tiny_checkpoint, tmp_path, ca
 def test_what_cannot_be_exported_is_said_in_one_line(tiny_checkpoint, tmp_path, capsys):
     (tmp_path / "precious.txt").write_text("x")
     for arguments, words in (
-        ([str(tmp_path / "nowhere")], "no such checkpoint"), ([str(tiny_checkpoint), "--out", str(tmp_path)], "choose another folder"),
+        ([str(tmp_path / "nowhere")], "no such checkpoint"),
+        ([str(tiny_checkpoint), "--out", str(tmp_path)], "choose another folder"),
     ):  # fmt: skip
         assert main(["export", *arguments]) == 2
         said = capsys.readouterr().err

@@ -56,7 +56,8 @@ def test_any_number_of_clips(exact, tiny_checkpoint, exported, clips, device):
 
 def test_every_length_of_query(exact, tiny_checkpoint, exported):
     model, longest = load(tiny_checkpoint, exported), exact.config.predictor.max_query_tokens
-    tokens = torch.randn((1, exact.config.vision.tokens, exact.config.vision.hidden_size), generator=torch.Generator().manual_seed(1))
+    facts, random = exact.config.vision, torch.Generator().manual_seed(1)
+    tokens = torch.randn((1, facts.tokens, facts.hidden_size), generator=random)
     for length in range(longest + 1):
         ids = torch.arange(3, 3 + length)[None]
         with torch.inference_mode():
@@ -123,7 +124,7 @@ def test_damaged_graphs_are_refused(tiny_checkpoint, graphs, name, damage):
     [
         (lambda content: content["files"].pop("predictor.fp32.onnx.data"), "altered"),
         (lambda content: content.pop("files"), "cannot be read"),
-        (lambda content: content["files"].update({"../x.onnx": {}}) or content.update(sha256=seal_of(unsealed(content))), "outside"),
+        (lambda content: content["files"].update({"../x": {}}) or content.update(sha256=seal_of(unsealed(content))), "outside"),
     ],
 )
 def test_a_damaged_list_is_refused(tiny_checkpoint, graphs, change, said):

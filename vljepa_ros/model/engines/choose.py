@@ -136,7 +136,8 @@ def probe(model: VLJEPA, seed: int) -> np.ndarray:
     clip_THWC = np.empty((frames, size, size, 3), np.float32)
     clip_THWC[:] = 90 + 60 * rows[..., None] * random.random(3) + 60 * columns[..., None] * random.random(3)
     for _ in range(4):
-        (y, x), (dy, dx), radius, colour = random.random(2), random.uniform(-0.2, 0.2, 2), random.uniform(0.08, 0.2), random.random(3)
+        (y, x), (dy, dx) = random.random(2), random.uniform(-0.2, 0.2, 2)
+        radius, colour = random.uniform(0.08, 0.2), random.random(3)
         for t in range(frames):
             along = t / max(1, frames - 1)
             clip_THWC[t][np.hypot(rows - y - dy * along, columns - x - dx * along) < radius] = 255 * colour

@@ -1,6 +1,6 @@
 """Vision encoder and predictor as ONNX graphs, in fp32 and int8, bound by hash to the checkpoint that they were made from.
 
-A graph knows nothing of pixels' size (the checkpoint's is built in), queries as text or norm 1. Batch, number of queries and their
+A graph has the checkpoint's clip built in and knows nothing of text or of norm 1. Batch, number of queries and their
 length are open. Weights lie beside a graph (`*.onnx.data`), so that no size is too large for the format. int8 means matrices of
 int8 with one scale per output channel, and activations quantised as they come (dynamic): no calibration data to be wrong about.
 
@@ -63,9 +63,8 @@ def export_graphs(
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     fresh.chmod(0o755)
     try:
-        with torch.no_grad(), _quiet():
-            _write_vision(config, vision, fresh / graph_name("vision", "fp32"))
-            _write_predictor(config, predictor, fresh / graph_name("predictor", "fp32"))
+        for part, module in zip(PARTS, (vision, predictor)):
+            write_graph(config, part, module, fresh / graph_name(part, "fp32"))
         if int8:
             for part in PARTS:
                 _quantise(fresh / graph_name(part, "fp32"), fresh / graph_name(part, "int8"))
@@ -76,6 +75,12 @@ def export_graphs(
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return Graphs(folder, graphs.sha256, graphs.files)
+
+
+def write_graph(config: ModelConfig, part: str, module: nn.Module, path: Path) -> None:
+    """One part, fp32 on the CPU, as it is: the graph, and its weights beside it."""
+    with torch.no_grad(), _quiet():
+        (_write_vision if part == "vision" else _write_predictor)(config, module, path)
 
 
 def _write_vision(config: ModelConfig, vision: VisionEncoder, path: Path) -> None:

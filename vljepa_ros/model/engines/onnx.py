@@ -65,7 +65,8 @@ def open_session(path: Path, device: torch.device) -> Any:
     try:
         session = ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # a dozen types of the runtime's own, none of them public
-        raise GraphError(path, f"cannot be opened by ONNX Runtime {ort.__version__} ({error})", "export the checkpoint again") from error
+        problem = f"cannot be opened by ONNX Runtime {ort.__version__} ({error})"
+        raise GraphError(path, problem, "export the checkpoint again: vljepa export") from error
     if device.type == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
         raise GraphError(path, f"ONNX Runtime's CUDA provider did not start on {device}", "see its CUDA and cuDNN requirements")
     return session
