@@ -45,7 +45,7 @@ def main() -> None:
             found = run(stand_in(open_session(path, cpu), config, cpu), inputs)
         difference, scale = (found - wanted).abs().max(), wanted.abs().max()
         print(
-            f"{part}: {count / 1e6:.0f} M parameters, largest difference {difference:.1e} (largest number {scale:.2f})", flush=True
+            f"{part}: {count / 1e6:.0f} M parameters, largest difference {difference:.1e}, of {scale:.2f}", flush=True
         )
     print(f"memory at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 
