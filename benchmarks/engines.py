@@ -2,7 +2,7 @@
 
 The engines take turns within one run (a busy machine slows all alike). The table shows medians and how many times as fast as
 torch in full precision each is. Engines that are not here (no ONNX Runtime, no CUDA provider) are left out by name.
-`--paper` takes the paper's sizes with random weights (vision encoder and predictor alone) on a GPU, and measures nothing elsewhere.
+`--paper` takes the paper's sizes with random weights (vision encoder and predictor alone) on a GPU, and nothing elsewhere.
 """
 
 from __future__ import annotations

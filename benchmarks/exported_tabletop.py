@@ -1,4 +1,4 @@
-"""Exported graphs against torch on clips of tabletop worlds never seen: `python benchmarks/exported_tabletop.py`. Needs MuJoCo."""
+"""Exported graphs against torch on clips of worlds never seen: `python benchmarks/exported_tabletop.py`. Needs MuJoCo."""
 from __future__ import annotations
 
 import argparse
