@@ -10,6 +10,7 @@ COMMANDS = {
     "replay": "run a recorded bag through the streaming code, faster than real time, into a report",
     "play": "publish a bag's cameras, as now or with the bag's own clock and stamps",
     "recall": "ask a robot's memory when the world was like a text says, or when it became so",
+    "export": "write a checkpoint's vision encoder and predictor as ONNX graphs, for the engines onnx and onnx-int8",
     "annotate": "write a first segments file from what the model makes of a bag, for a person to correct",
     "import": "make a checkpoint of weights that others published: V-JEPA 2, Llama, EmbeddingGemma, open-vljepa",
     "fetch": "download parts and checkpoints from a model hub, once, verified; everything else runs offline",

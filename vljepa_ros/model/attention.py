@@ -20,6 +20,8 @@ def attend(
 ) -> Tensor:
     """softmax(q k^T / sqrt(D)) v -> (B, H, N, D). `visible_BM` (bool) hides keys from every query; not together with `causal`."""
     N, M = q_BHND.shape[2], k_BKMD.shape[2]
+    if torch.compiler.is_compiling():  # an exported graph: matrix products that every runtime has, grouped heads included
+        return _plain(q_BHND, k_BKMD, v_BKMD, visible_BM)
     on_cpu = q_BHND.device.type == "cpu" and q_BHND.dtype == torch.bfloat16
     worth_it = N >= PLAIN_QUERIES or (torch.is_grad_enabled() and q_BHND.requires_grad)
     if on_cpu and worth_it and not causal and N * M <= PLAIN_SCORES:

@@ -107,6 +107,12 @@ def seal_of(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def verify(folder: Path, manifest: Manifest, name: str) -> Path:
     """The path of one file after size and sha256 have been checked. Raises CheckpointError."""
     path = folder / name
@@ -118,8 +124,7 @@ def verify(folder: Path, manifest: Manifest, name: str) -> Path:
         if size != expected["size"]:
             kind = "is truncated" if size < expected["size"] else "is too long"
             raise CheckpointError(path, f"{kind} ({size} bytes, {expected['size']} expected)")
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(path)
     except FileNotFoundError:
         raise CheckpointError(path, "missing") from None
     except OSError as error:

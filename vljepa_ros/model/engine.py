@@ -1,4 +1,4 @@
-"""Where and in which arithmetic a model runs: device, and torch in fp32 ("torch") or bf16 ("torch-bf16").
+"""Where and in which arithmetic a model runs: device, and torch in fp32 ("torch") or bf16 ("torch-bf16"); graphs are in engines/.
 
 bf16 keeps norms, rotary angles, softmax sums and the residual stream in fp32 (autocast); only the matrices are rounded, once,
 when the model is prepared. Sets no thread counts: those belong to the process.
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-ENGINES = ("auto", "torch", "torch-bf16")
+ENGINES = ("auto", "torch", "torch-bf16", "onnx", "onnx-int8")
 
 
 class TorchEngine:
@@ -23,6 +23,11 @@ class TorchEngine:
     @property
     def name(self) -> str:
         return "torch-bf16" if self.bf16 else "torch"
+
+    @property
+    def rounded(self) -> bool:
+        """Whether the weights in memory are no longer the checkpoint's, so that nothing may be saved from them."""
+        return self.bf16
 
     def prepare(self, module: nn.Module) -> nn.Module:
         """Onto the device, into evaluation mode; with bf16 the Linear weights are cast for good, not again in every call."""
@@ -43,13 +48,17 @@ class TorchEngine:
 def make_engine(device: str = "auto", engine: str = "auto") -> TorchEngine:
     """device: "auto" (CUDA if present), or what torch.device takes; engine: one of ENGINES, "auto": bf16 if the hardware has it.
 
-    Raises ValueError for an unknown engine.
+    Raises ValueError for an unknown engine. What "auto" means where speed can be measured is `engines/choose.py`'s.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     chosen = torch.device(device)
+    if engine.startswith("onnx"):
+        from .engines.onnx import OnnxEngine
+
+        return OnnxEngine(chosen, engine)
     return TorchEngine(chosen, engine == "torch-bf16" or (engine == "auto" and _has_bf16(chosen)))
 
 

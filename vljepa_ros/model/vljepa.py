@@ -22,9 +22,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import checkpoint, checkpoint_writer
-from .checkpoint import STEMS, TOKENIZERS, CheckpointError
+from .checkpoint import STEMS, TOKENIZERS, CheckpointError, Manifest
 from .config import ModelConfig
 from .engine import TorchEngine, make_engine
+from .engines.choose import fastest
+from .engines.graphs import PARTS, find
+from .engines.onnx import OnnxEngine
 from .familiarity import Familiarity
 from .lengths import check_queries, check_texts
 from .predictor import Predictor
@@ -92,14 +95,17 @@ class VLJEPA:
         device: str = "auto",
         engine: str = "auto",
         parts: Collection[str] | None = None,
+        graphs: str | Path | None = None,
     ) -> VLJEPA:
         """A checkpoint folder, or a bundled one by name. `parts`: of vision, predictor, text_encoder, text_decoder; None = all.
-        Vision brings the part familiarity along where the checkpoint has it.
+        Vision brings the part familiarity along where the checkpoint has it. `engine`: torch, torch-bf16, onnx, onnx-int8, or
+        "auto", the fastest of them that agrees with torch (engines/choose.py). `graphs`: the folder that `vljepa export` wrote;
+        None = where it writes by itself.
 
         Every file that is read is checked against its sha256. Raises CheckpointError (one line, with the remedy), ValueError for
         an unknown part or engine.
         """
-        chosen = make_engine(device, engine)
+        make_engine(device, engine)  # refuses unknown names before anything is read
         if unknown := sorted(set(parts or ()) - set(STEMS)):
             raise ValueError(f"parts must be among {', '.join(STEMS)}, got {unknown[0]!r}")
         folder = checkpoint.resolve(name_or_folder)
@@ -109,15 +115,32 @@ class VLJEPA:
             wanted.append("familiarity")
         if absent := [part for part in wanted if part not in manifest.weights]:
             raise CheckpointError(folder, f"has no part {absent[0]}", f"it has {', '.join(manifest.weights)}")
+
+        def load(name: str, some: Collection[str]) -> VLJEPA:
+            return cls._load(folder, manifest, make_engine(device, name), some, graphs)
+
+        seeing = [part for part in wanted if part in PARTS]
+        if engine == "auto" and len(seeing) == len(PARTS):
+            engine = fastest(manifest, device, lambda name: load(name, seeing), graphs)
+        return load(engine, wanted)
+
+    @classmethod
+    def _load(
+        cls, folder: Path, manifest: Manifest, engine: TorchEngine, wanted: Collection[str], graphs: str | Path | None
+    ) -> VLJEPA:
         modules, tokenizers = {}, {}
+        exported = find(manifest.sha256, graphs) if isinstance(engine, OnnxEngine) and set(wanted) & set(PARTS) else None
         for part in wanted:
-            modules[part] = _build(manifest.config, part)
-            checkpoint.load_weights(folder, manifest, part, modules[part])
-            chosen.prepare(modules[part])
+            if exported is not None and part in PARTS:
+                modules[part] = engine.load(exported, part, manifest.config)
+            else:
+                modules[part] = _build(manifest.config, part)
+                checkpoint.load_weights(folder, manifest, part, modules[part])
+                engine.prepare(modules[part])
             if part in TOKENIZERS:
                 name = TOKENIZERS[part]
                 tokenizers[name] = checkpoint.load_tokenizer(folder, manifest, name)
-        model = cls(manifest.config, **modules, tokenizers=tokenizers, engine=chosen)
+        model = cls(manifest.config, **modules, tokenizers=tokenizers, engine=engine)
         model.space_id, model.sha256 = manifest.space_id, manifest.sha256
         return model
 
@@ -132,9 +155,9 @@ class VLJEPA:
         return self.config.dim
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the checkpoint folder (atomically, fp16). ValueError from a bf16 engine, whose weights are rounded."""
-        if self.engine.bf16:
-            raise ValueError('a bf16 engine holds rounded weights; load with engine="torch" to save')
+        """Write the checkpoint folder (atomically, fp16). ValueError from an engine whose weights are rounded."""
+        if self.engine.rounded:
+            raise ValueError(f'the engine {self.engine.name} holds rounded weights; load with engine="torch" to save')
         if "text_encoder" in self.modules:
             self.__dict__.pop("space_id", None)  # training may have moved the space since it was named
         checkpoint_writer.save_checkpoint(folder, self.config, self.modules, self.tokenizers, self.space_id)

@@ -11,4 +11,6 @@ def load_model(params: NodeParams, parts: tuple[str, ...]) -> VLJEPA:
     """The checkpoint's parts, with as many threads as the node is told. Raises CheckpointError."""
     if params.threads:
         torch.set_num_threads(params.threads)
-    return VLJEPA.from_pretrained(params.checkpoint, device=params.device, engine=params.engine, parts=parts)
+    return VLJEPA.from_pretrained(
+        params.checkpoint, device=params.device, engine=params.engine, parts=parts, graphs=params.graphs or None
+    )

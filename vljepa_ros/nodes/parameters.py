@@ -18,6 +18,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from vljepa_ros.model.engine import ENGINES
 from vljepa_ros.streaming.parameters import check, parameter
 
 T = TypeVar("T")
@@ -36,7 +37,11 @@ class NodeParams:
 
     autostart: bool = parameter(True, "configure and activate by itself; false under an external lifecycle manager")
     checkpoint: str = parameter("tabletop", "a bundled checkpoint by name, or a checkpoint's folder")
-    engine: str = parameter("auto", "torch (full precision), torch-bf16, or auto", choices=("auto", "torch", "torch-bf16"))
+    engine: str = parameter(
+        "auto", "torch (full precision), torch-bf16, onnx, onnx-int8 (exported graphs); auto: the fastest that agrees with torch",
+        choices=ENGINES,
+    )
+    graphs: str = parameter("", "the folder that `vljepa export` wrote to with --out; empty: where it writes by itself")
     device: str = parameter("auto", "where it computes: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
     threads: int = parameter(0, "CPU threads of the network in this process; 0 leaves it to torch", (0, 256))
 

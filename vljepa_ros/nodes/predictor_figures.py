@@ -61,6 +61,7 @@ class PredictorFigures:
             return
         status.hardware_id = model.config.name
         status.value("space_id", model.space_id)
+        status.value("engine", model.engine.name)
         for key in ("segment", "distance", "threshold"):
             status.value(key, getattr(detector, key))
         status.summary = f"{self.embeddings.per_second:.1f} embeddings/s"

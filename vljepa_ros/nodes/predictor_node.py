@@ -196,7 +196,8 @@ class PredictorNode(ManagedNode):
             self._model.look(black_THWC, self._queries)
         took_ms = (time.perf_counter() - started) * 1e3
         self.get_logger().info(
-            f"{config.name}: {took_ms:.0f} ms per clip, {len(self._queries)} standing queries, space {self._model.space_id}"
+            f"{config.name}: {took_ms:.0f} ms per clip ({self._model.engine.name}), {len(self._queries)} standing queries, "
+            f"space {self._model.space_id}"
         )
 
     def _on_frame(self, frame: Frame) -> None:

@@ -73,12 +73,13 @@ def tabletop(args: argparse.Namespace) -> dict:
         sys.exit(
             f"the tabletop evaluation renders its worlds: {why}. Install EGL (Debian: libegl1 libgl1-mesa-dri) or set MUJOCO_GL."
         )
-    bench = Bench(VLJEPA.from_pretrained(args.checkpoint), args.seed, args.per_class)
+    bench = Bench(VLJEPA.from_pretrained(args.checkpoint, engine=args.engine), args.seed, args.per_class)
     known = parts(bench, args)
     wanted = set(known) if args.only is None else {part for name in args.only for part in GROUPS.get(name, [name])}
     if not args.videos:
         wanted.discard("foreign")  # nothing of it can be rendered
-    report = {"checkpoint": args.checkpoint, "sha256": bench.model.sha256, "seed": args.seed, "seconds": {}}
+    engine = bench.model.engine.name
+    report = {"checkpoint": args.checkpoint, "sha256": bench.model.sha256, "engine": engine, "seed": args.seed, "seconds": {}}
     for name in (n for n in known if n in wanted):
         began = time.monotonic()
         log.info("part %s", name)
@@ -100,6 +101,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m vljepa_training.evals", description=__doc__.splitlines()[0])
     parser.add_argument("benchmark", choices=["tabletop"])
     parser.add_argument("--checkpoint", default="tabletop", help="a folder, or the name of a bundled checkpoint")
+    parser.add_argument("--engine", default="auto", help="what computes (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the worlds; any seed is unseen")
     parser.add_argument("--json", type=Path, required=True, help="where the report goes")
     parser.add_argument(

@@ -41,7 +41,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
                         help="which cameras of the bag (default: the most usual one)")  # fmt: skip
     parser.add_argument("--checkpoint", default="tabletop", help="a bundled one, or a checkpoint's folder (default: %(default)s)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the nodes' parameters, as YAML (see config/vljepa.yaml)")
-    parser.add_argument("--engine", default="auto", help="auto, torch or torch-bf16 (default: %(default)s)")
+    parser.add_argument("--engine", default="auto", help="auto, torch, torch-bf16, onnx or onnx-int8 (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, ... (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of the network; another one reads and decodes")
 
