@@ -11,6 +11,7 @@ COMMANDS = {
     "play": "publish a bag's cameras, as now or with the bag's own clock and stamps",
     "recall": "ask a robot's memory when the world was like a text says, or when it became so",
     "annotate": "write a first segments file from what the model makes of a bag, for a person to correct",
+    "doctor": "check ROS, the DDS profile, GPU, weights and topics, and say what to do about what is wrong",
 }
 
 

@@ -157,8 +157,8 @@ class Camera:
             return
         if self._still.frozen:
             status.warn(
-                f"the picture on {self._input.topic} has not changed in any pixel looked at for {self._still.seconds:.0f} s though "
-                f"images come: the driver repeats a frame; start it again (a simulated scene at rest: set frozen_s to 0)"
+                f"the picture on {self._input.topic} has not changed in any pixel looked at for {self._still.seconds:.0f} s "
+                "though images come: the driver repeats a frame; start it again (a simulated scene at rest: set frozen_s to 0)"
             )
         if self._rate.settled and per_s < SLOW * self._wanted_per_s:
             status.warn(f"only {per_s:.1f} images/s come where clips ask for {self._wanted_per_s:.1f} (1 / clip.stride_s){hint}")

@@ -1,7 +1,7 @@
 """What the nodes share: transitions that never raise, autostart, release in one place, a process that ends with status 0.
 
-Where the device is lost (a sticky CUDA error), no transition helps: the node goes through its error state to finalized, says so in
-/diagnostics, and the process ends with DEVICE_LOST, so that launch starts it again.
+Where the device is lost (a sticky CUDA error), no transition helps: the node goes through its error state to finalized, says so
+in /diagnostics, and the process ends with DEVICE_LOST, so that launch starts it again.
 
 Parameters and weights are read on configure, so that activate takes no time; deactivate keeps the model. Services exist in every
 state and say in which one they would answer.
