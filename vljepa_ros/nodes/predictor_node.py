@@ -97,7 +97,7 @@ class PredictorNode(ManagedNode):
         self._first_epochs: dict[str, int] = {}  # of a camera's next clip buffer: epochs count up over the node's life
         self._paused = False  # the clip buffers hold frames of an earlier activation
         self._figures: dict[str, PredictorFigures] = {"": PredictorFigures()}  # by camera, over the node's life
-        self._services: list[Callable[[], None]] = []  # what takes the cameras' own away
+        self._own_services: list[Callable[[], None]] = []  # what takes the cameras' own away
         self._add_reports("")
         self.requests.add(Predict, "~/predict", self._predict)
 
@@ -121,7 +121,7 @@ class PredictorNode(ManagedNode):
                 profile=qos.EVERY_IMAGE if params.step else qos.IMAGES,
             )
             if stream.name:
-                self._services.append(
+                self._own_services.append(
                     self.requests.add(Predict, stream.topic("predict"), partial(self._predict_of, stream.slot))
                 )
         if params.cameras:
@@ -174,8 +174,8 @@ class PredictorNode(ManagedNode):
             if stream.name:
                 self._remove_reports(stream.name)
                 self._add_reports("")
-        while self._services:
-            self._services.pop()()
+        while self._own_services:
+            self._own_services.pop()()
         self._model = self._inbox = None
         self._streams = []
 
