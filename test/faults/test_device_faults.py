@@ -50,9 +50,9 @@ def test_without_room_clips_are_lost_and_named_and_with_room_the_stream_goes_on(
     before = len(bench.embeddings)
     injected.memory_clips = 0
     for image, stamp_ns in zip(images[10:14], sent[10:14]):
-        lost = predictor._figures[""].drops["out_of_memory"]
+        lost = predictor._figures_of[""].drops["out_of_memory"]
         bench.send(predictor, to_image(image, stamp_ns))
-        bench.until(lambda lost=lost: predictor._figures[""].drops["out_of_memory"] > lost, "the loss")
+        bench.until(lambda lost=lost: predictor._figures_of[""].drops["out_of_memory"] > lost, "the loss")
     bench.until_said(MODEL, "no room for a single clip (4 times in a row)", "set device to cpu", level=b"\x02")
     assert predictor.state == "active" and len(bench.embeddings) == before
     assert bench.values(MODEL)["drops.out_of_memory"] == "4" and bench.values(MODEL)["drops.model_error"] == "0"
@@ -155,5 +155,5 @@ def test_the_batch_halves_and_grows_back(
     injected.memory_clips = None
     count = len(injected.batches)
     until(lambda: 2 in injected.batches[count:], "both at once again")
-    drops = [predictor._figures[name].drops["out_of_memory"] for name in ("front", "rear")]
+    drops = [predictor._figures_of[name].drops["out_of_memory"] for name in ("front", "rear")]
     assert drops[0] == drops[1] >= 1

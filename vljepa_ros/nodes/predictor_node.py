@@ -96,7 +96,7 @@ class PredictorNode(ManagedNode):
         self._step = False
         self._first_epochs: dict[str, int] = {}  # of a camera's next clip buffer: epochs count up over the node's life
         self._paused = False  # the clip buffers hold frames of an earlier activation
-        self._figures: dict[str, PredictorFigures] = {"": PredictorFigures()}  # by camera, over the node's life
+        self._figures_of: dict[str, PredictorFigures] = {"": PredictorFigures()}  # by camera, over the node's life
         self._own_services: list[Callable[[], None]] = []  # what takes the cameras' own away
         self._add_reports("")
         self.requests.add(Predict, "~/predict", self._predict)
@@ -130,7 +130,7 @@ class PredictorNode(ManagedNode):
                 self._add_reports(name)
 
     def _stream(self, name: str, slot: int, clip_params: ClipParams, transition_params: TransitionParams) -> CameraStream:
-        figures = self._figures.setdefault(name, PredictorFigures())
+        figures = self._figures_of.setdefault(name, PredictorFigures())
         stream = CameraStream(
             name, slot, figures, self._model.config, clip_params, transition_params, self._on_clip, lambda: self._queries
         )
@@ -301,6 +301,10 @@ class PredictorNode(ManagedNode):
     def _detector(self) -> TransitionDetector | None:
         return self._streams[0].detector if self._streams else None
 
+    @property
+    def _figures(self) -> PredictorFigures:
+        return self._figures_of[self._streams[0].name if self._streams else ""]
+
     # diagnostics
 
     def _add_reports(self, name: str) -> None:
@@ -323,11 +327,11 @@ class PredictorNode(ManagedNode):
 
     def _report_clips(self, name: str, status: Status) -> None:
         stream = self._of(name)
-        self._figures[name].report_clips(status, stream.clips if stream else None)
+        self._figures_of[name].report_clips(status, stream.clips if stream else None)
 
     def _report_model(self, name: str, status: Status) -> None:
         stream = self._of(name)
-        self._figures[name].report_model(
+        self._figures_of[name].report_model(
             status, self._model, self._worker, stream.detector if stream else None, self._batches
         )
 
