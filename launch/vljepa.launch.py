@@ -12,6 +12,7 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 UNCHANGED = ""  # arguments left empty leave what the config file says
+RESPAWN_S = 2.0  # a node whose device is lost ends with a status; a new process is what helps
 NO_RVIZ = "rviz:=true, but rviz2 is not installed (apt: ros-$ROS_DISTRO-rviz2); everything else runs"
 
 
@@ -46,7 +47,7 @@ def _nodes(context: LaunchContext) -> list:
     def node(name: str, *arguments: str, **more) -> Node:
         return Node(
             package="vljepa_ros", executable=name, name=name, namespace=LaunchConfiguration("namespace"), output="screen",
-            parameters=[LaunchConfiguration("config"), given(*arguments)], **more,
+            parameters=[LaunchConfiguration("config"), given(*arguments)], respawn=True, respawn_delay=RESPAWN_S, **more,
         )
 
     camera = [("image", LaunchConfiguration("image"))]

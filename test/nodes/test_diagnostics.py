@@ -1,6 +1,7 @@
 """/diagnostics names what is wrong: silence and its reasons, QoS that does not fit, a model that fails, a worker that stopped."""
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -48,10 +49,10 @@ def test_the_worst_comes_first_and_a_report_that_fails_says_so(bench: Any) -> No
 
 def test_rates_latency_and_counts_of_a_healthy_stream(bench: Any, noise: Any, stamps: Any, to_image: Any) -> None:
     predictor = bench.predictor(clip__stride_s=0.5)
-    image, sent = noise(1)[0], iter(stamps(100_000))
+    images, sent = cycle(noise(2)), iter(stamps(100_000))  # two: a picture that never changes is a frozen camera's
 
     def well() -> bool:
-        bench.send(predictor, to_image(image, next(sent)))
+        bench.send(predictor, to_image(next(images), next(sent)))
         values = bench.values(MODEL)
         return bool(values) and int(values["embeddings"]) > 5 and float(values["embeddings_per_s"]) > 0
 
@@ -65,8 +66,29 @@ def test_rates_latency_and_counts_of_a_healthy_stream(bench: Any, noise: Any, st
 
 
 def test_no_camera_at_all(bench: Any) -> None:
-    bench.predictor(silence_s=0.2)
+    bench.predictor(silence_s=0.2, start_s=2.0)
+    bench.until_said(CAMERA, "no image on /image", "nobody publishes", "remap", level=WARN)
     bench.until_said(CAMERA, "no image on /image", "nobody publishes", "remap", level=ERROR)
+
+
+def test_a_camera_that_publishes_under_another_name(bench: Any) -> None:
+    bench.predictor(silence_s=0.2, start_s=0.2)
+    bench.outside.create_publisher(Image, "/front/image_raw", 1)
+    bench.until_said(CAMERA, "no image on /image", "remap `image` to one of /front/image_raw", level=ERROR)
+
+
+def test_a_camera_that_shows_one_picture_again_and_again(bench: Any, noise: Any, to_image: Any) -> None:
+    predictor = bench.predictor(frozen_s=0.5, clip__stride_s=5.0)
+    clock, (first, second) = bench.outside.get_clock(), noise(2)
+
+    def told(image: Any, frozen: bool) -> bool:
+        bench.send(predictor, to_image(image, clock.now().nanoseconds))
+        status = bench.status(CAMERA)
+        return status is not None and ("has not changed" in status.message) == frozen
+
+    bench.until(lambda: told(first, True), "the complaint")
+    assert bench.status(CAMERA).level == WARN and "frozen_s" in bench.status(CAMERA).message
+    bench.until(lambda: told(second, False), "its end")
 
 
 def test_a_camera_that_is_there_and_starves_names_the_remedies(bench: Any) -> None:

@@ -14,6 +14,7 @@ COMMANDS = {
     "annotate": "write a first segments file from what the model makes of a bag, for a person to correct",
     "import": "make a checkpoint of weights that others published: V-JEPA 2, Llama, EmbeddingGemma, open-vljepa",
     "fetch": "download parts and checkpoints from a model hub, once, verified; everything else runs offline",
+    "doctor": "check ROS, the DDS profile, GPU, weights and topics, and say what to do about what is wrong",
 }
 MODULES = {"import": "importing"}  # where the command's name is none for a module
 

@@ -201,6 +201,21 @@ class VLJEPA:
         tokens_1ND = self.encode_frames(frames_THWC)
         return Seen(self.predict(tokens_1ND, queries), self.novelty(tokens_1ND), tokens_1ND)
 
+    def look_many(self, clips: Sequence[np.ndarray], queries: Sequence[str]) -> list[Seen]:
+        """`look` at several clips at once, all for the same queries: one vision pass and one Predictor pass for all of them."""
+        if len(clips) < 2 or not queries:
+            return [self.look(frames_THWC, queries) for frames_THWC in clips]
+        vision, count = self._part("vision"), len(queries)
+        frames_BTHWC = np.stack([self._clip(frames_THWC) for frames_THWC in clips])
+        with self.engine.run():
+            tokens_BND = vision(normalise(frames_BTHWC, self.config.preprocess, self.engine.device))
+            each_BND = tokens_BND.repeat_interleave(count, 0) if count > 1 else tokens_BND
+        vectors_BD = self.predict(each_BND, list(queries) * len(clips))
+        return [
+            Seen(vectors_BD[n * count : (n + 1) * count], self.novelty(tokens_1ND), tokens_1ND)
+            for n, tokens_1ND in enumerate(tokens_BND.split(1))
+        ]
+
     def check_queries(self, queries: Sequence[str]) -> None:
         """ValueError names the first query that is longer than the Predictor reads: `predict` would cut it in silence."""
         self._part("predictor")

@@ -15,6 +15,7 @@ from vljepa_ros.nodes.clocks import stream_clock
 from vljepa_ros.nodes.conversions import BadImage, frame_from_compressed_image, frame_from_image
 from vljepa_ros.nodes.diagnostics import Status
 from vljepa_ros.nodes.statistics import Rate, Recent
+from vljepa_ros.nodes.still import Still
 from vljepa_ros.nodes.topics import Input
 from vljepa_ros.streaming import Frame
 
@@ -32,20 +33,26 @@ class Camera:
 
     def __init__(
         self, node: LifecycleNode, transport: str, arrival_stamps: bool, on_frame: Callable[[Frame], None], silence_s: float,
-        wanted_per_s: float, profile: QoSProfile = qos.IMAGES,
+        wanted_per_s: float, profile: QoSProfile = qos.IMAGES, name: str = "", start_s: float = 0.0, frozen_s: float = 0.0,
     ) -> None:
-        """`arrival_stamps`: stamp frames with the node's clock. `wanted_per_s`: frames per second that clips ask for."""
+        """`arrival_stamps`: stamp frames with the node's clock. `wanted_per_s`: frames per second that clips ask for. `name`: of
+        one camera among several, whose topic is `<name>/image`. `start_s`: as long a camera that nobody publishes yet is only
+        warned of. `frozen_s`: of the same picture; 0: nobody looks.
+        """
         self._compressed = transport == "compressed"
+        self._remapped = topic = f"{name}/image" if name else "image"
         if self._compressed:
-            topic, self._convert = f"{node.resolve_topic_name('image')}/compressed", frame_from_compressed_image
+            topic, self._convert = f"{node.resolve_topic_name(topic)}/compressed", frame_from_compressed_image
         else:
-            topic, self._convert = "image", frame_from_image
+            self._convert = frame_from_image
         self._input = Input(node, CompressedImage if self._compressed else Image, topic, self._on_message, profile)
         self._node = node
         self._clock = node.get_clock() if arrival_stamps else None
         self._on_frame = on_frame
-        self._silence_s = silence_s
+        self._silence_s, self._start_s = silence_s, start_s
+        self._still = Still(frozen_s, stream_clock(node))
         self._wanted_per_s = wanted_per_s
+        self._came = 0  # images before this activation
         self._rate = Rate(clock=stream_clock(node))
         self._bad: Counter[str] = Counter()  # BadImage.cause -> images
         self._size_changes = 0
@@ -61,6 +68,8 @@ class Camera:
 
     def start(self) -> None:
         self._rate.restart()
+        self._came = self._rate.total
+        self._still.restart()
         self._input.start()
 
     def stop(self) -> None:
@@ -82,6 +91,7 @@ class Camera:
         size = f"{width}x{height}"
         self._size_changes += self._size not in ("", size)
         self._size = size
+        self._still.look(frame.image_HWC)
         self._encoding = message.format if self._compressed else message.encoding
 
     def _on_bad(self, cause: str, problem: str) -> None:
@@ -120,16 +130,35 @@ class Camera:
         other = topic.removesuffix("/compressed") if self._compressed else f"{topic}/compressed"
         if self._node.count_publishers(other):
             return f"but somebody publishes {other}: set image_transport to {'raw' if self._compressed else 'compressed'}"
-        return "start the camera, or remap `image` to its topic"
+        if topics := self._images():
+            return f"start the camera, or remap `{self._remapped}` to one of {', '.join(topics)}, where images are published"
+        return f"start the camera, or remap `{self._remapped}` to its topic"
+
+    def _images(self) -> list[str]:
+        """Topics that somebody publishes images on, three at most, as `image` would have to be remapped."""
+        kind = "sensor_msgs/msg/CompressedImage" if self._compressed else "sensor_msgs/msg/Image"
+        topics = [
+            topic.removesuffix("/compressed") for topic, types in self._node.get_topic_names_and_types()
+            if kind in types and "/view_node/" not in topic and self._node.count_publishers(topic)
+        ]
+        return sorted(topics)[:3]
 
     def _report_rate(self, status: Status, per_s: float) -> None:
         silent_s, hint = self._rate.silent_s, "" if self._compressed else f"; {SHARED_MEMORY}"
         if silent_s >= self._silence_s:
-            why = self._input.why_silent()
+            why, starting = self._input.why_silent(), False
             if not why:
                 why = f"though {self._input.publishers} publisher(s) are there{hint}"
             elif not self._input.publishers:
-                why += f"; {self._elsewhere()}"
-            status.error(f"no image on {self._input.topic} for {silent_s:.0f} s: {why}")
-        elif self._rate.settled and per_s < SLOW * self._wanted_per_s:
+                elsewhere = self._elsewhere()
+                why += f"; {elsewhere}"
+                starting = self._rate.total == self._came and silent_s < self._start_s and not elsewhere.startswith("but")
+            (status.warn if starting else status.error)(f"no image on {self._input.topic} for {silent_s:.0f} s: {why}")
+            return
+        if self._still.frozen:
+            status.warn(
+                f"the picture on {self._input.topic} has not changed in any pixel looked at for {self._still.seconds:.0f} s "
+                "though images come: the driver repeats a frame; start it again (a simulated scene at rest: set frozen_s to 0)"
+            )
+        if self._rate.settled and per_s < SLOW * self._wanted_per_s:
             status.warn(f"only {per_s:.1f} images/s come where clips ask for {self._wanted_per_s:.1f} (1 / clip.stride_s){hint}")

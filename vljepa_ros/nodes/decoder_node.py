@@ -93,7 +93,9 @@ class DecoderNode(ManagedNode):
         self._policy = DecodePolicy(self._decode_params, self._query)
         self._queue = RequestQueue(self.parameters.value("queue"))
         self._inbox = Turns(self._queue, WAITING)
-        self._worker = Worker("decoder worker", self._inbox, self._work, self.requests.on_death)
+        self._worker = Worker(
+            "decoder worker", self._inbox, self._work, self.requests.on_death, on_device_lost=self.device_lost
+        )
         self.requests.open(self._inbox)
         self._topics.start()
 

@@ -67,6 +67,9 @@ class Diagnostics:
     def add(self, name: str, report: Callable[[Status], None]) -> None:
         self._reports[name] = report
 
+    def remove(self, name: str) -> None:
+        self._reports.pop(name, None)
+
     def publish(self) -> None:
         array = DiagnosticArray(status=[self._write(name, report).message() for name, report in self._reports.items()])
         array.header.stamp = self._node.get_clock().now().to_msg()

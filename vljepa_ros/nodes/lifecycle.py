@@ -1,5 +1,8 @@
 """What the nodes share: transitions that never raise, autostart, release in one place, a process that ends with status 0.
 
+Where the device is lost (a sticky CUDA error), no transition helps: the node goes through its error state to finalized, says so
+in /diagnostics, and the process ends with DEVICE_LOST, so that launch starts it again.
+
 Parameters and weights are read on configure, so that activate takes no time; deactivate keeps the model. Services exist in every
 state and say in which one they would answer.
 """
@@ -15,6 +18,7 @@ import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.task import Future
 
 from vljepa_ros.nodes.clocks import waits_for_clock
 from vljepa_ros.nodes.diagnostics import Diagnostics, Status
@@ -25,6 +29,7 @@ from vljepa_ros.nodes.statistics import Recent
 from vljepa_ros.nodes.topics import Outputs
 
 SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR
+DEVICE_LOST = 70  # exit status, EX_SOFTWARE of sysexits.h
 UNCONFIGURED, INACTIVE, ACTIVE, FINALIZED = "unconfigured", "inactive", "active", "finalized"
 
 
@@ -47,6 +52,9 @@ class ManagedNode(LifecycleNode):
         self.diagnostics.add("services", self.requests.report)
         self._recent = Recent()
         self._destroyed = False
+        self.ended = Future()  # done with the exit status where the node cannot go on in this process
+        self._lost = ""  # what became of the device
+        self._lost_guard = self.create_guard_condition(self._give_up)
         self._guard_change_state()
         self._start_timer = self.create_timer(0.0, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -88,7 +96,7 @@ class ManagedNode(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """An error leads through on_error to unconfigured."""
-        steps = [self.deactivate, lambda: self._entities(super(ManagedNode, self).on_deactivate, state)]
+        steps = [self._stop_or_raise, lambda: self._entities(super(ManagedNode, self).on_deactivate, state)]
         return self._transition("deactivate", steps, INACTIVE)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -100,11 +108,34 @@ class ManagedNode(LifecycleNode):
         return self._transition("shutdown", [self._release], FINALIZED)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Failure leads to finalized: what could not be released must not be made a second time."""
+        """Failure leads to finalized: what could not be released must not be made a second time, nor on a device that is lost."""
         fault = self.fault
         result = self._transition("release", [self._release], UNCONFIGURED, failed=(FAILURE, FINALIZED))
         self.fault = self.fault or fault
+        if self._lost:
+            result, self.state = FAILURE, FINALIZED
         return result
+
+    def device_lost(self, problem: str) -> None:
+        """From any thread: the error state, and the process's end."""
+        self._lost = problem
+        self._lost_guard.trigger()
+
+    def _give_up(self) -> None:
+        """The executor's: one last word, then the end."""
+        if self.ended.done():
+            return
+        self.get_logger().fatal(self._lost)
+        if self.state == ACTIVE:
+            self.trigger_deactivate()  # raises, and so goes through on_error to finalized
+        self.fault, self.state = self._lost, FINALIZED
+        self.diagnostics.publish()
+        self.ended.set_result(DEVICE_LOST)
+
+    def _stop_or_raise(self) -> None:
+        self.deactivate()
+        if self._lost:
+            raise RuntimeError(self._lost)
 
     def _release(self) -> None:
         """The one place where things are let go of, from whatever state; what fails does not keep the rest."""
@@ -234,7 +265,8 @@ class ManagedNode(LifecycleNode):
 
 
 def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> None:
-    """A node's process, from init to exit status 0 on SIGINT and SIGTERM, however many of them come."""
+    """A node's process, from init to exit status 0 on SIGINT and SIGTERM, however many of them come. SystemExit with DEVICE_LOST
+    where that is why it ends."""
     if threading.current_thread() is threading.main_thread():
         # rclpy's own handlers end the spinning and then call these. Without them the second signal would kill the process half
         # way, and a terminal's Ctrl-C reaches a launched node twice: from the terminal and from launch.
@@ -244,7 +276,7 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> None:
     node = None
     try:
         node = make()
-        rclpy.spin(node)
+        rclpy.spin_until_future_complete(node, node.ended)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception:
@@ -262,6 +294,8 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> None:
         if threading.current_thread() is threading.main_thread():  # Python's ending would make them deadly again
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
+    if node is not None and node.ended.done():
+        raise SystemExit(node.ended.result())
 
 
 def _one_line(error: BaseException) -> str:

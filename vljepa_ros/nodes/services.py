@@ -21,6 +21,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.task import Future
 
+from vljepa_ros.model.device_faults import is_device_lost
 from vljepa_ros.nodes import qos
 from vljepa_ros.nodes.diagnostics import Status
 from vljepa_ros.nodes.statistics import Durations, Recent
@@ -57,6 +58,8 @@ class Job:
         except Exception as error:
             problem = f"the model failed: {type(error).__name__}: {error}; see /diagnostics"
             log.error("%s: %s", self._service, problem, exc_info=True)
+            if is_device_lost(error):
+                raise  # it is more than this request's matter
         finally:
             self.refuse(problem)
 
@@ -89,14 +92,17 @@ class Services:
         self._time, self._recent = Durations(), Recent()
         self._last_refusal = ""
 
-    def add(self, service_type: type, name: str, compute: Callable[[Any], Any]) -> None:
-        """`compute` as for a Job. Its responses have success, message and seconds."""
+    def add(self, service_type: type, name: str, compute: Callable[[Any], Any]) -> Callable[[], Any]:
+        """`compute` as for a Job. Its responses have success, message and seconds. What is returned takes the service away."""
         topic = self._node.resolve_service_name(name)
 
         async def on_request(request: Any, _: Any) -> Any:
             return await self._answer(Job(topic, compute, request, service_type.Response))
 
-        self._node.create_service(service_type, name, on_request, qos_profile=qos.copy(qos.REQUESTS), callback_group=self._group)
+        service = self._node.create_service(
+            service_type, name, on_request, qos_profile=qos.copy(qos.REQUESTS), callback_group=self._group
+        )
+        return lambda: self._node.destroy_service(service)
 
     def open(self, inbox: Turns) -> None:
         self._inbox, self._death = inbox, ""

@@ -1,4 +1,7 @@
-"""The thread that owns a model: takes work from an inbox, one item after another, and never dies in silence. Knows no ROS."""
+"""The thread that owns a model: takes work from an inbox, one item after another, and never dies in silence. Knows no ROS.
+
+An exception costs its item, but for a device that is lost: that ends the thread, for no later item can fare better.
+"""
 from __future__ import annotations
 
 import logging
@@ -7,6 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
+
+from vljepa_ros.model.device_faults import is_device_lost
 
 log = logging.getLogger(__name__)
 
@@ -133,17 +138,17 @@ class Worker(Generic[T]):
 
     def __init__(
         self, name: str, inbox: Inbox[T], work: Callable[[T], None], on_death: Callable[[str], None] = lambda problem: None,
-        what: str = "the model",
+        what: str = "the model", on_device_lost: Callable[[str], None] = lambda problem: None,
     ) -> None:
         """`on_death` hears of the thread's end if nobody wanted it, in that thread: whoever waits for it waits in vain. `what` it
-        is that may fail or be stuck, in the words of `problem`.
+        is that may fail or be stuck, in the words of `problem`. `on_device_lost`: after that, where only a new process helps.
         """
         self.failures = 0  # items that failed
         self.failures_in_a_row = 0
         self.last_error = ""
         self._inbox = inbox
         self._work = work
-        self._on_death = on_death
+        self._on_death, self._on_device_lost = on_death, on_device_lost
         self._what = what
         self._busy_since: float | None = None
         self._stopping = False
@@ -190,10 +195,15 @@ class Worker(Generic[T]):
                 if item is not None:
                     self._try(item)
         except BaseException as error:  # not even SystemExit ends a worker without a word
-            self.last_error = f"{type(error).__name__}: {error}"
+            self.last_error = " ".join(f"{type(error).__name__}: {error}".split())
             log.error("%s stopped: %s", self._thread.name, self.last_error)
             self._inbox.close()
-            self._on_death(f"the worker stopped: {self.last_error}; deactivate and activate the node")
+            if is_device_lost(error):
+                problem = f"the device is lost: {self.last_error}; the process ends, start it again (launch does)"
+                self._on_death(problem)
+                self._on_device_lost(problem)
+            else:
+                self._on_death(f"the worker stopped: {self.last_error}; deactivate and activate the node")
 
     def _try(self, item: T) -> None:
         self._busy_since = time.monotonic()
@@ -201,6 +211,8 @@ class Worker(Generic[T]):
             self._work(item)
             self.failures_in_a_row = 0
         except Exception as error:
+            if is_device_lost(error):
+                raise
             if self._stopping:
                 return
             self.failures += 1
