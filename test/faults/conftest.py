@@ -1,0 +1,52 @@
+"""Everything that fails in the field, made to fail here: short in `make test`, at full length in `make faults`.
+
+A test asks `size(short, full)` how much to do, and hands what it measured to `figures`, which `make faults` prints and writes to
+build/faults.json.
+"""
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+_spec = importlib.util.spec_from_file_location("faults_nodes_bench", ROOT / "test" / "nodes" / "conftest.py")
+_nodes = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_nodes)
+
+bench, noise, stamps, to_image = _nodes.bench, _nodes.noise, _nodes.stamps, _nodes.to_image
+FULL = os.environ.get("VLJEPA_FAULTS") == "full"
+
+
+@pytest.fixture(scope="session")
+def size() -> Callable[[int, int], int]:
+    """`size(short, full)`: the first in `make test`, the second in `make faults`."""
+
+    def choose(short: int, full: int) -> int:
+        return full if FULL else short
+
+    return choose
+
+
+@pytest.fixture(scope="session")
+def cases() -> int:
+    """Malformed inputs of each of the four kinds; `make faults` asks for 100,000 in all."""
+    return int(os.environ.get("VLJEPA_MALFORMED", 480)) // 4
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """A dict to fill with what was measured. Kept where everything runs at full length."""
+    measured: dict[str, Any] = {}
+    yield measured
+    print(f"{request.node.name}: {measured}")
+    if FULL and measured:
+        path = ROOT / "build" / "faults.json"
+        path.parent.mkdir(exist_ok=True)
+        known = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps(known | {request.node.name: measured}, indent=1) + "\n")
