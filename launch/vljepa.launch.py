@@ -1,18 +1,28 @@
-"""The nodes, each in a process of its own. They configure and activate by themselves.
+"""The nodes, each in a process of its own. They configure and activate by themselves; one that dies is started again.
 
     ros2 launch vljepa_ros vljepa.launch.py image:=/camera/image_raw
     ros2 launch vljepa_ros vljepa.launch.py image:=/camera/image_raw memory:=true
     ros2 launch vljepa_ros vljepa.launch.py image:=/camera/image_raw view:=true rviz:=true
+    ros2 launch vljepa_ros vljepa.launch.py image:=/camera/image_raw decoder:=false     # on the robot, and on another machine:
+    ros2 launch vljepa_ros vljepa.launch.py predictor:=false
+
+replay.launch.py plays a bag to them.
 """
+import time
+from collections.abc import Callable
+
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, TimerAction
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 UNCHANGED = ""  # arguments left empty leave what the config file says
 NO_RVIZ = "rviz:=true, but rviz2 is not installed (apt: ros-$ROS_DISTRO-rviz2); everything else runs"
+FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 60.0  # before a node that died is started again; twice as long each time
+HEALTHY_S = 120.0  # a node that ran for so long did not die of how it was started: the delay begins anew
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -22,6 +32,11 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument("checkpoint", default_value=UNCHANGED, description="a checkpoint's name or folder, for all nodes"),
         DeclareLaunchArgument("image", default_value="image", description="the camera's topic, without /compressed"),
         DeclareLaunchArgument("image_transport", default_value=UNCHANGED, description="raw or compressed"),
+        DeclareLaunchArgument("predictor", default_value="true", description="false: the predictor runs on another machine"),
+        DeclareLaunchArgument("decoder", default_value="true", description="false: the decoder runs on another machine, or not"),
+        DeclareLaunchArgument("sim_time", default_value="false", description="true: the nodes live in the time of /clock"),
+        DeclareLaunchArgument("step", default_value="false", description="true: each frame waits for its clip; for bags only"),
+        DeclareLaunchArgument("respawn", default_value="true", description="false: a node that dies stays dead"),
         DeclareLaunchArgument("memory", default_value="false", description="true: segments are kept on disk and can be recalled"),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of the nodes and their topics"),
         DeclareLaunchArgument("view", default_value="false", description="true: the annotated picture and numbers for plots too"),
@@ -43,17 +58,27 @@ def _nodes(context: LaunchContext) -> list:
         """Arguments that were given, as parameters."""
         return {name: value(name) for name in names if value(name) != UNCHANGED}
 
-    def node(name: str, *arguments: str, **more) -> Node:
-        return Node(
-            package="vljepa_ros", executable=name, name=name, namespace=LaunchConfiguration("namespace"), output="screen",
-            parameters=[LaunchConfiguration("config"), given(*arguments)], **more,
-        )
+    choices: dict[str, bool] = {"use_sim_time": True} if asked("sim_time") else {}
+    respawn = asked("respawn")
+
+    def node(name: str, *arguments: str, own: dict | None = None, **more) -> Node:
+        def start(**on_exit) -> Node:
+            return Node(
+                package="vljepa_ros", executable=name, name=name, namespace=LaunchConfiguration("namespace"), output="screen",
+                parameters=[LaunchConfiguration("config"), given(*arguments), {**choices, **(own or {})}], **more, **on_exit,
+            )
+
+        return _kept_alive(name, start, FIRST_DELAY_S) if respawn else start()
 
     camera = [("image", LaunchConfiguration("image"))]
-    actions = [
-        node("predictor_node", "checkpoint", "image_transport", remappings=camera),
-        node("decoder_node", "checkpoint"),
-    ]
+    stepping = asked("step")
+    actions = []
+    if asked("predictor"):
+        own = {"step": True} if stepping else {}
+        actions.append(node("predictor_node", "checkpoint", "image_transport", own=own, remappings=camera))
+    if asked("decoder"):
+        own = {"qos_overrides./predictor_node/embedding.subscription.history": "keep_all"} if stepping else {}
+        actions.append(node("decoder_node", "checkpoint", own=own))
     if asked("memory"):
         actions.append(node("memory_node", "checkpoint", "image_transport", remappings=camera))
     if asked("view") or asked("rviz"):
@@ -61,6 +86,23 @@ def _nodes(context: LaunchContext) -> list:
     if asked("rviz"):
         actions.append(_rviz(value("namespace"), value("image")))
     return actions
+
+
+def _kept_alive(name: str, start: Callable[..., Node], delay_s: float) -> Node:
+    """The node, and what starts it again when it has died: after `delay_s`, then after ever longer, never at once for ever."""
+    began = time.monotonic()
+
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list | None:
+        if context.is_shutdown or event.returncode == 0:
+            return None
+        after_s = FIRST_DELAY_S if time.monotonic() - began > HEALTHY_S else delay_s
+        again = OpaqueFunction(function=lambda _: [_kept_alive(name, start, min(2 * after_s, LONGEST_DELAY_S))])
+        return [
+            LogInfo(msg=f"{name} died (exit status {event.returncode}); it is started again in {after_s:g} s"),
+            TimerAction(period=after_s, actions=[again]),
+        ]
+
+    return start(on_exit=on_exit)
 
 
 def _rviz(namespace: str, image: str) -> Node | LogInfo:
