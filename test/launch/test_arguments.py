@@ -67,6 +67,31 @@ def test_simulated_time_and_steps_reach_the_nodes() -> None:
     given = {one.node_executable: parameters(context, one) for one in nodes}
     assert len(given) == 4 and all(one["use_sim_time"] is True for one in given.values())
     assert {name for name, one in given.items() if one.get("step")} == {"predictor_node"}
+    for namespace, topic in (("", "/predictor_node"), ("robot", "/robot/predictor_node"), ("/a/b/", "/a/b/predictor_node")):
+        context, (_, decoder) = described(step="true", namespace=namespace)
+        assert parameters(context, decoder)[f"qos_overrides.{topic}/embedding.subscription.history"] == "keep_all"
+
+
+def test_every_camera_has_nodes_of_its_own_but_for_the_predictor() -> None:
+    context, nodes = described(cameras="front, rear", image="image_raw", namespace="robot", memory="true", step="true")
+    assert [(one.node_executable, one._Node__node_namespace) for one in nodes] == [
+        ("predictor_node", "/robot"), ("decoder_node", "/robot/front"), ("memory_node", "/robot/front"),
+        ("decoder_node", "/robot/rear"), ("memory_node", "/robot/rear"),
+    ]
+
+    def renamed(node: Any) -> dict[str, str]:
+        return {"".join(one.perform(context) for one in old): "".join(one.perform(context) for one in new)
+                for old, new in node._Node__remappings}  # fmt: skip
+
+    assert tuple(parameters(context, nodes[0])["cameras"]) == ("front", "rear")
+    assert renamed(nodes[0]) == {"front/image": "front/image_raw", "rear/image": "rear/image_raw"}
+    rear = parameters(context, nodes[3])
+    assert renamed(nodes[3])["predictor_node/embedding"] == "/robot/predictor_node/rear/embedding"
+    assert rear["qos_overrides./robot/predictor_node/rear/embedding.subscription.history"] == "keep_all"
+    paths = {parameters(context, one)["memory.path"] for one in nodes if one.node_executable == "memory_node"}
+    assert len(paths) == 2, "two memory nodes need two files"
+    with pytest.raises(ValueError, match="image must be relative .* got '/image'"):
+        described(cameras="front", image="/image")
 
 
 def delays(node: Any, context: Any, ends: int, status: int) -> tuple[list[float], Any]:
