@@ -1,5 +1,7 @@
 """Everything that fails in the field, made to fail here: short in `make test`, at full length in `make faults`.
 
+The bench is that of the nodes' tests; `faults(node)` gives faults on command in a node's model.
+
 A test asks `size(short, full)` how much to do, and hands what it measured to `figures`, which `make faults` prints and writes to
 build/faults.json.
 """
@@ -8,17 +10,27 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-_spec = importlib.util.spec_from_file_location("faults_nodes_bench", ROOT / "test" / "nodes" / "conftest.py")
-_nodes = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_nodes)
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 
+
+def load(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+_nodes = load("faults_nodes_conftest", HERE.parent / "nodes" / "conftest.py")
 bench, noise, stamps, to_image = _nodes.bench, _nodes.noise, _nodes.stamps, _nodes.to_image
 FULL = os.environ.get("VLJEPA_FAULTS") == "full"
 
@@ -50,3 +62,14 @@ def figures(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
         path.parent.mkdir(exist_ok=True)
         known = json.loads(path.read_text()) if path.exists() else {}
         path.write_text(json.dumps(known | {request.node.name: measured}, indent=1) + "\n")
+
+
+@pytest.fixture
+def injection() -> ModuleType:
+    return load("faults_injection", HERE / "injection.py")
+
+
+@pytest.fixture
+def faults(injection: ModuleType) -> Any:
+    """`faults(node)` -> Faults in the node's model."""
+    return lambda node: injection.Faults(node._model)

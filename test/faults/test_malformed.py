@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import fields
+from threading import Event
 from typing import Any
 
 import cv2
@@ -139,19 +140,15 @@ def test_requests(bench: Any, cases: int, figures: dict, noise: Any, stamps: Any
     predictor = bench.predictor()
     bench.stream(predictor, noise(12), stamps(12))
     decoder = bench.decoder()
-    for node in (predictor, decoder):  # the model is the worker's while there is one; nobody else may use it meanwhile
-        viewed = getattr(node, "_viewed", None)
-        node.trigger_deactivate()
-        if viewed is not None:
-            node._viewed = viewed
     dim, space_id = decoder._model.dim, decoder._model.space_id
     tally: Counter[str] = Counter()
     unit = (np.ones(dim, np.float32) / np.sqrt(dim)).tolist()
     vectors = st.lists(NUMBERS, max_size=3 * dim) | st.integers(0, 66).map(lambda count: unit * count)
 
-    def ask(service: type, compute: Any, request: Any, what: str) -> None:
-        job = Job(what, compute, request, service.Response)
-        job()
+    def ask(node: Any, service: type, compute: Any, request: Any, what: str) -> None:
+        job, done = Job(what, compute, request, service.Response), Event()
+        assert node._inbox.ask(lambda: (job(), done.set()))  # the model is the worker's
+        assert done.wait(60), what
         response = job.future.result()
         assert response.success or response.message, what
         assert "the model failed" not in response.message and "worker stopped" not in response.message, response.message
@@ -166,14 +163,15 @@ def test_requests(bench: Any, cases: int, figures: dict, noise: Any, stamps: Any
     )
     def one(kind, query, texts, dim, space, vectors) -> None:
         if kind == "predict":
-            ask(Predict, predictor._predict, Predict.Request(query=query), "refused predict")
+            ask(predictor, Predict, predictor._predict, Predict.Request(query=query), "refused predict")
         elif kind == "encode":
-            ask(EncodeText, decoder._encode_text, EncodeText.Request(texts=texts), "refused encode_text")
+            ask(decoder, EncodeText, decoder._encode_text, EncodeText.Request(texts=texts), "refused encode_text")
         else:
             request = DecodeText.Request(space_id=space, dim=dim, vectors=array("f", vectors))
-            ask(DecodeText, decoder._decode_text, request, "refused decode_text")
+            ask(decoder, DecodeText, decoder._decode_text, request, "refused decode_text")
 
     one()
+    assert all(one._worker.alive and one._worker.failures == 0 for one in (predictor, decoder))
     assert tally["answered"] and tally["refused encode_text"] and tally["refused decode_text"]
     figures |= {"cases": tally.total(), **tally}
 
