@@ -35,6 +35,13 @@ bench, noise, stamps, to_image = _nodes.bench, _nodes.noise, _nodes.stamps, _nod
 FULL = os.environ.get("VLJEPA_FAULTS") == "full"
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m faults` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("faults")
+
+
 @pytest.fixture(scope="session")
 def size() -> Callable[[int, int], int]:
     """`size(short, full)`: the first in `make test`, the second in `make faults`."""

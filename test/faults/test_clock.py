@@ -11,7 +11,6 @@ import pytest
 
 from vljepa_ros.nodes.conversions import ns_from_time
 
-pytestmark = pytest.mark.faults
 SECOND = 10**9
 FRAMES = 12  # of a piece
 START_NS = 1_700_000_000 * SECOND

@@ -10,7 +10,6 @@ import psutil
 import pytest
 from rclpy.lifecycle import TransitionCallbackReturn
 
-pytestmark = pytest.mark.faults
 MOST_GROWTH = 0.01  # of the memory after the first cycles
 
 

@@ -18,7 +18,6 @@ from typing import Any
 import psutil
 import pytest
 
-pytestmark = pytest.mark.faults
 ROOT = Path(__file__).resolve().parents[2]
 STARTS_S = 150.0  # for a process to import torch: 3 s on two idle cores, a minute where others use them
 FRAME_S = 0.1

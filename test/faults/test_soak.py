@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.faults
 PATH = Path(__file__).parents[2] / "benchmarks" / "soak.py"
 
 

@@ -14,8 +14,6 @@ import pytest
 from rclpy.lifecycle import TransitionCallbackReturn
 from safetensors.torch import load_file, save_file
 
-pytestmark = pytest.mark.faults
-
 
 class Bomb:
     """What a pickle may do when it is read."""
