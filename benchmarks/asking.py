@@ -24,7 +24,9 @@ from vljepa_ros.cli.demo import bundled_bag
 from vljepa_ros.cli.processes import Child, environment, stop_all
 
 READY_S = 300.0
-QUESTIONS = ("Which action is happening?", "Is the lamp on or off?", "Is the drawer open or closed?", "What is the gripper holding?")
+QUESTIONS = (
+    "Which action is happening?", "Is the lamp on or off?", "Is the drawer open or closed?", "What is the gripper holding?",
+)
 
 
 def main() -> None:
