@@ -106,6 +106,7 @@ def test_a_driver_without_stamps_gets_the_recorder_s_times(make_bag, start, tmp_
     ("options", "says"),
     [
         (["--rate", "0"], "--rate must be above 0, got 0"), (["--rate", "nan"], "--rate must be above 0, got nan"),
+        (["--wait", "-1"], "--wait must be 0 or more seconds, got -1"),
         (["--topic", "/nowhere"], "no camera topic /nowhere; it has /camera/image_raw/compressed"),
     ],
 )  # fmt: skip

@@ -130,6 +130,7 @@ def stage(bench: Any, start: Any) -> Stage:
     return Stage(bench, start)
 
 
+@pytest.mark.faults
 def test_in_step_mode_a_bag_gives_what_its_replay_gives_every_time(stage, bag, expected):
     for rate in (3, 20):  # at the second, frames come faster than any clip is computed
         predictor, decoder = stage.predictor(step=True), stage.decoder()
@@ -164,6 +165,7 @@ def test_without_steps_what_was_not_dropped_is_what_the_replay_gives(stage, bag,
     assert [one for one in heard if one != of_replay.get(one[0])] == []
 
 
+@pytest.mark.faults
 def test_a_bag_that_begins_again_begins_an_epoch(stage, bag, expected):
     predictor = stage.predictor(step=True)
     player = stage.play(bag, "--rate", 8, "--loop")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vljepa_ros.cli.player import Played, play, wait_for_subscribers
+from vljepa_ros.cli.player import MATCH_WAIT_S, Played, play, wait_for_subscribers
 from vljepa_ros.cli.sources import CameraMessage
 from vljepa_ros.evaluation.recorded.serialised import COMPRESSED_IMAGE, NS, stamp_of
 from vljepa_ros.evaluation.recorded.types import SourceError
@@ -70,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--loop", action="store_true", help="begin again at the end, until Ctrl-C")
     parser.add_argument("--reliable", action="store_true",
                         help="lose no frame, for nodes in step mode (default: best effort, like a camera's driver)")  # fmt: skip
+    parser.add_argument("--wait", type=float, default=MATCH_WAIT_S, metavar="S",
+                        help="seconds to wait for a subscriber, then play all the same (default: %(default)g)")  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -83,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         if not (math.isfinite(args.rate) and args.rate > 0):
             raise ValueError(f"--rate must be above 0, got {args.rate:g}")
+        if not (math.isfinite(args.wait) and args.wait >= 0):
+            raise ValueError(f"--wait must be 0 or more seconds, got {args.wait:g}")
         bag = RecordedBag(args.source.expanduser())
         frames = Frames(bag, choose(bag, args.topic))
         _play(frames, args, stop)
@@ -101,7 +105,7 @@ def _play(frames: Frames, args: argparse.Namespace, stop: threading.Event) -> No
     try:
         publishers = {topic: _camera(node, topic, args.reliable) for topic in frames.topics}
         clock = _clock(node) if args.clock else None
-        wait_for_subscribers(publishers.values(), stop)
+        wait_for_subscribers(publishers.values(), stop, args.wait)
         print(f"playing {', '.join(one.name for one in publishers)}{' with /clock' if clock else ''}", flush=True)
         began = time.monotonic()
         passes = _passes(frames, publishers, args, clock, stop)

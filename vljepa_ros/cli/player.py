@@ -138,9 +138,9 @@ def _hold(stop: threading.Event) -> None:
         pass
 
 
-def wait_for_subscribers(publishers: Iterable, stop: threading.Event) -> None:
+def wait_for_subscribers(publishers: Iterable, stop: threading.Event, wait_s: float = MATCH_WAIT_S) -> None:
     """Until somebody subscribes to each of them, and not for ever."""
-    deadline = time.monotonic() + MATCH_WAIT_S
+    deadline = time.monotonic() + wait_s
     while (alone := [one.topic_name for one in publishers if not one.get_subscription_count()]) and not stop.is_set():
         if time.monotonic() > deadline:
             print(f"nobody subscribes to {' and '.join(alone)} yet; playing all the same", file=sys.stderr)

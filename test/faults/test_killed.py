@@ -1,0 +1,182 @@
+"""A node killed, dead or slow: the other one goes on as before, and what was killed is back.
+
+Rates are embeddings per image sent, so that a machine with other work to do changes nothing. What launch does is tested where
+launch_ros is importable.
+"""
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STARTS_S = 150.0  # for a process to import torch: 3 s on two idle cores, a minute where others use them
+FRAME_S = 0.1
+SLOW = """
+import time
+from vljepa_ros.model import VLJEPA
+from vljepa_ros.nodes.decoder_node import DecoderNode
+from vljepa_ros.nodes.lifecycle import run
+
+decode = VLJEPA.decode_full
+
+def slow(self, vectors):
+    time.sleep(2.0)
+    return decode(self, vectors)
+
+VLJEPA.decode_full = slow
+run(DecoderNode)
+"""
+
+
+class Street:
+    """A camera at 10 Hz that never stops, and what became of its images."""
+
+    def __init__(self, bench: Any, image: Any, to_image: Callable[..., Any]) -> None:
+        from sensor_msgs.msg import Image
+
+        self.bench, self._image, self._to_image, self.sent = bench, image, to_image, []
+        self._publisher = bench.camera(Image, "image")
+        self._due = time.monotonic()
+
+    def drive(self) -> None:
+        """Once around the executor, and an image if one is due."""
+        if time.monotonic() >= self._due:
+            self._due = max(self._due + FRAME_S, time.monotonic() - FRAME_S)
+            stamp_ns = time.time_ns()
+            self.sent.append(stamp_ns)
+            self._publisher.publish(self._to_image(self._image, stamp_ns))
+        self.bench.executor.spin_once(0.01)
+
+    def until(self, predicate: Callable[[], Any], what: str, timeout: float = 150.0) -> None:
+        self.bench._wait_until(predicate, timeout=timeout, spin=self.drive, what=what)
+
+    def rate(self, frames: int) -> float:
+        """Embeddings per image, of so many images from now on."""
+        first = len(self.sent)
+        self.until(lambda: len(self.sent) >= first + frames, "the images")
+        stretch = set(self.sent[first : first + frames])
+        self.until(lambda: self.newest_ns() >= self.sent[first + frames - 1], "the embeddings of the images")
+        return len(stretch & {stamp(one) for one in self.bench.embeddings}) / frames
+
+    def newest_ns(self) -> int:
+        return stamp(self.bench.embeddings[-1]) if self.bench.embeddings else 0
+
+
+def stamp(message: Any) -> int:
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """`start(command, log)` -> a process in a session of its own, killed afterwards with all that it started."""
+    started: list[subprocess.Popen] = []
+
+    def begin(command: list[Any], log: str) -> subprocess.Popen:
+        with (tmp_path / log).open("ab") as file:
+            started.append(subprocess.Popen(
+                list(map(str, command)), stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
+                env=os.environ | {"OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
+            ))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait(10)
+    for log in tmp_path.glob("*.log"):  # shown where the test fails
+        print(f"--- {log.name}\n{log.read_text()}")
+
+
+def node_command(name: str, checkpoint: Path, program: str = "", **parameters: Any) -> list[Any]:
+    parameters = {"checkpoint": checkpoint, "threads": 1} | parameters
+    arguments = [item for key, value in parameters.items() for item in ("-p", f"{key}:={value}")]
+    return [sys.executable, *(["-c", program] if program else [ROOT / "scripts" / name]), "--ros-args", *arguments]
+
+
+def active(bench: Any, name: str) -> bool:
+    return bench.values(f"{name}: node").get("state") == "active"
+
+
+def test_a_dead_or_slow_decoder_costs_no_embedding(
+    bench: Any, noise: Any, to_image: Any, start: Any, size: Callable[[int, int], int], figures: dict
+) -> None:
+    frames = size(20, 600)
+    start(node_command("predictor_node", bench.checkpoint), "predictor.log")
+    talks = {"decode.max_silence_s": 0.6}
+    decoder = start(node_command("decoder_node", bench.checkpoint, **talks), "decoder.log")
+    bench.until(lambda: active(bench, "predictor_node") and active(bench, "decoder_node"), "both nodes", STARTS_S)
+    street = Street(bench, noise(1)[0], to_image)
+    street.until(lambda: bench.embeddings and bench.texts, "embeddings and a text")
+    rates = {"with a decoder": street.rate(frames)}
+    decoder.kill()
+    decoder.wait(10)
+    rates["without one"] = street.rate(frames)
+    texts = len(bench.texts)
+    start(node_command("decoder_node", bench.checkpoint, program=SLOW, **talks), "slow.log")
+    street.until(lambda: len(bench.texts) > texts, "a slow decoder's text", STARTS_S)
+    rates["2 s per text"] = street.rate(frames)
+    assert bench.texts[-1].decode_seconds >= 2.0
+    figures |= {"images": frames, **{what: round(rate, 4) for what, rate in rates.items()}}
+    assert rates["with a decoder"] > 0.5, "or there is nothing to lose"
+    for rate in rates.values():
+        assert abs(rate / rates["with a decoder"] - 1) < 0.05, rates
+
+
+@pytest.mark.launch
+def test_a_killed_node_comes_back_under_launch(
+    bench: Any, noise: Any, to_image: Any, start: Any, tmp_path: Path, size: Callable[[int, int], int], figures: dict
+) -> None:
+    spec = importlib.util.spec_from_file_location("faults_launch", ROOT / "test" / "launch" / "test_launch.py")
+    launching = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(launching)
+    frames = size(20, 300)
+    config = tmp_path / "talks.yaml"
+    config.write_text("/**/decoder_node: {ros__parameters: {decode.max_silence_s: 0.6, threads: 1}}\n")
+    arguments = [f"checkpoint:={bench.checkpoint}", f"config:={config}"]
+    launched = start([sys.executable, "-c", launching.LAUNCH, launching.LAUNCH_FILE, *arguments], "launch.log")
+    both = ("predictor_node", "decoder_node")
+    bench.until(lambda: all(active(bench, name) for name in both), "both nodes", STARTS_S)
+    street = Street(bench, noise(1)[0], to_image)
+    street.until(lambda: bench.embeddings and bench.texts, "embeddings and a text")
+    usual = street.rate(frames)
+
+    def pid(name: str) -> int | None:
+        for one in psutil.Process(launched.pid).children(recursive=True):
+            try:
+                if any(argument.endswith(f"/{name}") for argument in one.cmdline()):
+                    return one.pid
+            except psutil.Error:
+                pass
+        return None
+
+    for name in both:
+        before, texts = pid(name), len(bench.texts)
+        os.kill(before, signal.SIGKILL)
+        killed = time.monotonic()
+        bench._statuses.pop(f"{name}: node", None)
+        if name == "decoder_node":
+            figures["embeddings per image while the decoder is dead, of the usual"] = round(street.rate(frames) / usual, 4)
+        street.until(lambda: pid(name) not in (None, before), "the node's return", STARTS_S)  # noqa: B023
+        street.until(lambda: active(bench, name), "its being active", STARTS_S)  # noqa: B023
+        loaded, heard = time.monotonic(), len(bench.embeddings)
+        street.until(lambda: len(bench.embeddings) > heard, "embeddings again")  # noqa: B023
+        figures[f"{name} killed: s until active"] = round(loaded - killed, 1)
+        figures[f"{name} killed: s from there to the next embedding"] = round(time.monotonic() - loaded, 2)
+        assert time.monotonic() - loaded < 10
+        street.until(lambda: len(bench.texts) > texts, "words again")  # noqa: B023
+    assert abs(figures["embeddings per image while the decoder is dead, of the usual"] - 1) < 0.05, figures
+    os.killpg(launched.pid, signal.SIGINT)
+    assert launched.wait(60) == 0

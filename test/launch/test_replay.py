@@ -1,0 +1,94 @@
+"""replay.launch.py: a bag goes through the nodes in its own time, whole."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vljepa_ros.cli import interfaces
+
+pytestmark = [pytest.mark.launch, pytest.mark.timeout(300)]
+ROOT = Path(__file__).parents[2]
+LAUNCH = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+service = LaunchService()
+arguments = [argument.split(":=", 1) for argument in sys.argv[2:]]
+source = PythonLaunchDescriptionSource(sys.argv[1])
+service.include_launch_description(LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)]))
+sys.exit(service.run())
+"""
+NS = 10**9
+FRAMES, START_NS = 40, 1_700_000_000 * NS
+
+
+@pytest.fixture
+def bag(tmp_path: Path) -> Path:
+    """Four seconds of noise at 10 Hz."""
+    import numpy as np
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    store = interfaces.typestore()
+    Image, Header, Time = (store.types[f"{name}"] for name in
+                           ("sensor_msgs/msg/Image", "std_msgs/msg/Header", "builtin_interfaces/msg/Time"))  # fmt: skip
+    rng = np.random.default_rng(0)
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        camera = writer.add_connection("/front/image_raw", "sensor_msgs/msg/Image", typestore=store)
+        for k in range(FRAMES):
+            stamp_ns = START_NS + k * NS // 10
+            pixels = rng.integers(0, 256, 48 * 64 * 3, dtype=np.uint8)
+            message = Image(Header(Time(*divmod(stamp_ns, NS)), "front"), 48, 64, "rgb8", 0, 192, pixels)
+            writer.write(camera, stamp_ns, store.serialize_cdr(message, "sensor_msgs/msg/Image"))
+    return tmp_path / "bag"
+
+
+def test_every_frame_is_computed_in_the_bag_s_time(
+    ros_executor: Any, wait_until: Callable[..., Any], tiny_checkpoint: Path, tmp_path: Path, bag: Path
+) -> None:
+    import rclpy
+    from rclpy.qos import QoSHistoryPolicy, QoSProfile
+
+    from vljepa_ros.msg import SemanticEmbedding
+
+    outside = rclpy.create_node("outside")
+    ros_executor.add_node(outside)
+    stamps_ns: list[int] = []
+
+    def heard(message: SemanticEmbedding) -> None:
+        stamps_ns.append(message.header.stamp.sec * NS + message.header.stamp.nanosec)
+
+    kept = QoSProfile(history=QoSHistoryPolicy.KEEP_ALL)
+    outside.create_subscription(SemanticEmbedding, "/robot/predictor_node/embedding", heard, kept)
+    arguments = {"bag": bag, "image": "/front/image_raw", "checkpoint": tiny_checkpoint, "namespace": "robot", "rate": 4}
+    log = tmp_path / "launch.log"
+    with log.open("wb") as file:
+        launched = subprocess.Popen(
+            [sys.executable, "-c", LAUNCH, str(ROOT / "launch" / "replay.launch.py"),
+             *(f"{name}:={value}" for name, value in arguments.items())],
+            stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        last_ns = START_NS + (FRAMES - 1) * NS // 10
+        wait_until(lambda: stamps_ns and stamps_ns[-1] == last_ns, timeout=200, spin=lambda: ros_executor.spin_once(0.05),
+                   what="the bag's last frame")  # fmt: skip
+        assert stamps_ns == [START_NS + k * NS // 10 for k in range(FRAMES - len(stamps_ns), FRAMES)], "none gave way"
+        assert len(stamps_ns) > FRAMES / 2
+        os.killpg(launched.pid, signal.SIGINT)
+        assert launched.wait(60) == 0, log.read_text()
+    finally:
+        print(log.read_text())
+        try:
+            os.killpg(launched.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        launched.wait(10)
