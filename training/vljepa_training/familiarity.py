@@ -28,9 +28,9 @@ def fit_familiarity(features: np.ndarray, held: int, grid: int) -> tuple[Familia
     """The part and its limit for `ModelConfig.calibration`.
 
     `features`: X-Encoder tokens (views, streams, clips, N, D) as `features.cache_features` leaves them, of which pairs of
-    pictures are left out; the last `held` streams are for the limit alone. `grid`: the X-Encoder's. As in a checkpoint, the part is
-    rounded to fp16 before the limit is measured. ValueError where no stream is left on one side, or too few clips for as many
-    directions.
+    pictures are left out; the last `held` streams are for the limit alone. `grid`: the X-Encoder's. As in a checkpoint, the part
+    is rounded to fp16 before the limit is measured. ValueError where no stream is left on one side, or too few clips for as
+    many directions.
     """
     features = features[:, :, : ordinary(features.shape[2])]
     streams = features.shape[1]
