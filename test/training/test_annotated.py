@@ -8,15 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from vljepa_ros.evaluation.recorded.types import SourceError
 from vljepa_ros.model import VLJEPA
 from vljepa_training.recipes import tabletop_ci
 from vljepa_training.score import lines, main, score
-from vljepa_training.sources.annotated import AnnotatedBag, Pairing, align_batch
-from vljepa_training.stages.align import AlignModule, AlignTask
+from vljepa_training.sources.annotated import AnnotatedBag, Pairing
 from vljepa_training.tabletop.bag import BagOptions, write_bag
 from vljepa_training.train import Run
 
@@ -103,28 +101,6 @@ def test_the_bag_is_read_anew_and_gives_the_same(bag, model, annotate) -> None:
     assert all(np.array_equal(a.frames_THWC, b.frames_THWC) for a, b in zip(first, second))
 
 
-def test_training_takes_them(bag, tiny_checkpoint, annotate) -> None:
-    """A few steps by stage 2's own loss: predictions come to lie nearer to their texts than to the others."""
-    torch.manual_seed(0)
-    model = VLJEPA.from_pretrained(tiny_checkpoint, device="cpu", engine="torch")
-    batch = align_batch(list(AnnotatedBag(bag, annotate(), model.config).pairs()), model)
-    assert batch["visual"].shape[0] == len(batch["group"]) and len(batch["ids"]) == len(set(batch["group"].tolist())) == 5
-    module = AlignModule(model.modules["predictor"].float(), model.modules["text_encoder"].float())
-    task = AlignTask.__new__(AlignTask)  # its loss alone: the rest draws from a tabletop store
-    task.module = module
-    for parameter in module.parameters():
-        parameter.requires_grad_(True)
-    optimizer = torch.optim.Adam(module.parameters(), lr=5e-3)
-    losses = []
-    for _ in range(30):
-        loss, figures = task.loss(batch)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    assert np.isfinite(losses).all() and losses[-1] < 0.7 * losses[0] and figures["top1"] > 0.5
-
-
 def oracle(model: VLJEPA, monkeypatch: pytest.MonkeyPatch, states: tuple[str, ...]) -> None:
     """A predictor that answers with the text of the colour that it sees."""
     vectors = model.encode_text(list(states))
@@ -168,8 +144,6 @@ def test_states_that_are_missing_or_all_alike_leave_nothing_to_choose_from(bag, 
     assert report["texts"]["nearest_is_right"] is None and report["boundaries"]["true"] == 1
     assert [note.split(" begin")[0].split(" have")[0] for note in report["notes"]] == ["1 of 3 segments", "1 of 3 segments"]
     assert "nothing to choose from" in lines(report)[-1]
-    with pytest.raises(ValueError, match="at least one pair"):
-        align_batch([], model)
 
 
 def test_the_command_writes_the_report(bag, tiny_checkpoint, annotate, tmp_path, capsys) -> None:

@@ -9,23 +9,20 @@ The bag is read twice: what its clock did is known only at its end.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vljepa_ros.evaluation.recorded.bag import RecordedBag, choose
 from vljepa_ros.evaluation.recorded.cameras import Camera
 from vljepa_ros.evaluation.recorded.clock import Clock
 from vljepa_ros.evaluation.recorded.truth import read_file
 from vljepa_ros.evaluation.recorded.types import SourceError
-from vljepa_ros.model import VLJEPA, ModelConfig
+from vljepa_ros.model import ModelConfig
 from vljepa_ros.streaming import Clip, ClipParams
 
-from ..stages.tokens import query_tokens, text_tokens
 from ..tabletop.language import CAPTION_PROMPT
 
 NS = 1_000_000_000
@@ -155,33 +152,6 @@ class AnnotatedBag:
         if silent := sum(not one.state for one in self.segments):
             out.append(f"{silent} of {len(self.segments)} segments have no state, and give no such pairs")
         return out
-
-
-def align_batch(pairs: Sequence[Pair], model: VLJEPA) -> dict[str, Tensor]:
-    """Pairs as `stages.align.AlignTask.loss` takes them: the frozen X-Encoder's tokens, and equal texts as one group.
-
-    Without wrong texts: nobody has written any. ValueError for no pair.
-    """
-    if not pairs:
-        raise ValueError("a batch needs at least one pair; does any segment have a state or a caption?")
-    config = model.config
-    texts = {text: k for k, text in enumerate(dict.fromkeys(one.target for one in pairs))}
-    query_ids, query_mask = query_tokens(model.tokenizers["query"], [one.query for one in pairs], config.predictor)
-    ids, mask = text_tokens(model.tokenizers["text"], list(texts), config.text_encoder)
-    wrong_ids, wrong_mask = text_tokens(model.tokenizers["text"], [""], config.text_encoder)
-    place = torch.tensor([texts[one.target] for one in pairs])
-    return {
-        "visual": torch.cat([model.encode_frames(one.frames_THWC) for one in pairs]),
-        "query_ids": query_ids,
-        "query_mask": query_mask,
-        "ids": ids,
-        "mask": mask,
-        "text": place,
-        "group": place,
-        "wrong_ids": wrong_ids,
-        "wrong_mask": wrong_mask,
-        "wrong_group": torch.zeros(0, dtype=torch.long),
-    }
 
 
 def _plain(text: str) -> str:
