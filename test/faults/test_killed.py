@@ -113,7 +113,7 @@ def active(bench: Any, name: str) -> bool:
 def test_a_dead_or_slow_decoder_costs_no_embedding(
     bench: Any, noise: Any, to_image: Any, start: Any, size: Callable[[int, int], int], figures: dict
 ) -> None:
-    frames = size(20, 600)
+    frames, lost = size(20, 600), size(25, 5) / 100  # of a few images, one lost by a busy machine is a large share
     start(node_command("predictor_node", bench.checkpoint), "predictor.log")
     talks = {"decode.max_silence_s": 0.6}
     decoder = start(node_command("decoder_node", bench.checkpoint, **talks), "decoder.log")
@@ -132,7 +132,7 @@ def test_a_dead_or_slow_decoder_costs_no_embedding(
     figures |= {"images": frames, **{what: round(rate, 4) for what, rate in rates.items()}}
     assert rates["with a decoder"] > 0.5, "or there is nothing to lose"
     for rate in rates.values():
-        assert abs(rate / rates["with a decoder"] - 1) < 0.05, rates
+        assert abs(rate / rates["with a decoder"] - 1) < lost, rates
 
 
 @pytest.mark.launch
@@ -177,6 +177,6 @@ def test_a_killed_node_comes_back_under_launch(
         figures[f"{name} killed: s from there to the next embedding"] = round(time.monotonic() - loaded, 2)
         assert time.monotonic() - loaded < 10
         street.until(lambda: len(bench.texts) > texts, "words again")  # noqa: B023
-    assert abs(figures["embeddings per image while the decoder is dead, of the usual"] - 1) < 0.05, figures
+    assert abs(figures["embeddings per image while the decoder is dead, of the usual"] - 1) < size(25, 5) / 100, figures
     os.killpg(launched.pid, signal.SIGINT)
     assert launched.wait(60) == 0
