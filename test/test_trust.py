@@ -16,8 +16,8 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
 APT = {"cv2": "python3-opencv", "PIL": "python3-pil"} | {
     name: f"python3-{name}" for name in ("jinja2", "numpy", "rich", "psutil", "tqdm", "yaml", "matplotlib")
 }
-PIP = {"torch", "transformers", "tokenizers", "safetensors", "rosbags", "sklearn", "lz4"}  # rosbags brings lz4
-OPTIONAL = {"cv_bridge"}
+PIP = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "rosbags", "sklearn", "lz4"}  # rosbags brings lz4
+OPTIONAL = {"cv_bridge", "onnx", "onnxruntime", "onnxscript"}
 
 
 def needed() -> set[str]:

@@ -357,7 +357,7 @@ def test_with_the_other_nodes(bench: Any, noise: Any, stamps: Any, to_image: Any
     """The predictor measures when the view listens; segment, words and pictures belong together."""
     view = bench.view()
     predictor, _ = bench.predictor(), bench.decoder()
-    bench.until(lambda: predictor._distance_publisher.get_subscription_count() > 0, "the view's listening")
+    bench.until(lambda: predictor._of("").distance_publisher.get_subscription_count() > 0, "the view's listening")
     seen: list[Any] = []
     bench.outside.create_subscription(Image, "view_node/image", seen.append, qos.copy(qos.PICTURES))
     bench.until(lambda: view._watched, "the view's noticing")

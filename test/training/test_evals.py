@@ -41,6 +41,8 @@ class Knowing:
             "".join(said): words.train[0] for words in ACTIONS.values() for t in words.all for said in product(*alternatives(t))
         }
 
+    engine = SimpleNamespace(name="knowledge")
+
     def learn(self, drawn: list[clips.EvalClip]) -> None:
         for i, clip in enumerate(drawn):
             clip.frames = np.full((8, 16, 16, 3), 0, np.uint8)
@@ -262,7 +264,7 @@ def test_one_answer_to_everything_is_worth_the_share_of_its_classes():
 
 
 def test_the_command_runs_chosen_parts_and_keeps_what_it_has(tmp_path, monkeypatch):
-    monkeypatch.setattr(command.VLJEPA, "from_pretrained", lambda name: Knowing())
+    monkeypatch.setattr(command.VLJEPA, "from_pretrained", lambda name, engine: Knowing())
     pytest.importorskip("mujoco")
     monkeypatch.setattr("vljepa_training.tabletop.render.can_render", lambda: "")
     monkeypatch.setattr(command, "evaluate_opposites", lambda bench: {"y_opposite_below_paraphrase": 1.0})

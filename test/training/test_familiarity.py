@@ -26,16 +26,15 @@ def test_known_clips_stay_below_the_limit_and_others_do_not():
     limit = limit["familiar_distance"]
     known, brighter = (part(torch.from_numpy(world(2, shift=s)[0].reshape(-1, N, D))) for s in (0.0, 2.0))
     assert (known > limit).float().mean() < 0.05 and (brighter > limit).all()
-    flat = torch.zeros(1, N, D)
-    assert part(flat) > limit, "no detail at all"
     upper = torch.arange(N) % GRID**2 < GRID**2 // 2
     turned = torch.from_numpy(world(3)[0, :1, 0].astype(np.float32)) + torch.where(upper, 1.0, -1.0)[:, None]
     assert part(turned) > limit, "the same mean, at other places"
 
 
-def test_too_few_clips_are_refused():
-    with pytest.raises(ValueError, match="too few for 64 directions"):
-        fit_familiarity(world(1, streams=4)[:, :, :6], held=1, grid=GRID)
+def test_a_few_clips_have_a_few_directions():
+    part, limit = fit_familiarity(world(1, streams=4)[:, :, :6], held=1, grid=GRID)
+    used = (part.whiten_FK != 0).any(0).sum()
+    assert 1 < used < part.whiten_FK.shape[1] and limit["familiar_distance"] > 0
 
 
 def test_the_limit_is_the_held_out_streams_alone():

@@ -29,8 +29,7 @@ def fit_familiarity(features: np.ndarray, held: int, grid: int) -> tuple[Familia
 
     `features`: X-Encoder tokens (views, streams, clips, N, D) as `features.cache_features` leaves them, of which pairs of
     pictures are left out; the last `held` streams are for the limit alone. `grid`: the X-Encoder's. As in a checkpoint, the part
-    is rounded to fp16 before the limit is measured. ValueError where no stream is left on one side, or too few clips for as
-    many directions.
+    is rounded to fp16 before the limit is measured. ValueError where no stream is left on one side.
     """
     features = features[:, :, : ordinary(features.shape[2])]
     streams = features.shape[1]
@@ -41,13 +40,14 @@ def fit_familiarity(features: np.ndarray, held: int, grid: int) -> tuple[Familia
         for part, step in ((range(streams - held), max(1, features.shape[2] // PER_STREAM)), (range(streams - held, streams), 1))
     )
     familiarity = Familiarity(features.shape[-1], grid)
-    directions = familiarity.whiten_FK.shape[1]
-    if len(seen_BF) <= directions:
-        raise ValueError(f"{len(seen_BF)} clips are too few for {directions} directions; give more streams")
+    directions = min(familiarity.whiten_FK.shape[1], len(seen_BF) - 1)  # of fewer clips there are no more
+    if directions < 1:
+        raise ValueError("one clip alone is no training set to be familiar with; give more streams")
     values_F, vectors_FF = torch.linalg.eigh(torch.cov(seen_BF.double().T))  # ascending
     values_F = values_F.clamp(min=FLOOR * values_F[-1])
     familiarity.mean_F.copy_(seen_BF.double().mean(0).half())
-    familiarity.whiten_FK.copy_((vectors_FF / values_F.sqrt())[:, -directions:].half())
+    familiarity.whiten_FK.zero_()
+    familiarity.whiten_FK[:, -directions:] = (vectors_FF / values_F.sqrt())[:, -directions:].half().float()
     limit = float(familiarity.distance(unseen_BF).quantile(HELD_QUANTILE))
     return familiarity, {"familiar_distance": limit}
 
