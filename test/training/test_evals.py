@@ -34,14 +34,13 @@ class Knowing:
 
     config = SimpleNamespace(preprocess=SimpleNamespace(image_size=16))
     sha256 = "none"
+    engine = SimpleNamespace(name="knowledge")
 
     def __init__(self, blind: bool = False) -> None:
         self.blind, self.known, self.said = blind, {}, {}
         self.canonical = {  # with all words exchanged that training exchanges
             "".join(said): words.train[0] for words in ACTIONS.values() for t in words.all for said in product(*alternatives(t))
         }
-
-    engine = SimpleNamespace(name="knowledge")
 
     def learn(self, drawn: list[clips.EvalClip]) -> None:
         for i, clip in enumerate(drawn):
