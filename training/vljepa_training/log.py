@@ -33,6 +33,17 @@ class Log:
         self._board.close()
 
 
+class NoLog:
+    """Of the ranks that do not write."""
+
+    def row(self, row: dict[str, Any], part: str) -> None: ...
+
+    def __enter__(self) -> NoLog:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 def progress(folder: Path) -> tuple[int, float]:
     """(steps done, seconds that they took, evaluations and earlier starts included) as of the last row in `folder`/log.jsonl.
 

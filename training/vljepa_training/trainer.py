@@ -1,7 +1,7 @@
 """One loop for all stages: steps, learning rate, log, evaluation, checkpoints that a later start resumes.
 
 A stage is a `Task`; the batch of a step is a function of (seed, step) alone, so a resumed run sees what an unbroken one would
-have seen.
+have seen. On several ranks (torchrun) every rank runs this loop with its part of the batch; rank 0 writes.
 Knows nothing of what is trained.
 """
 
@@ -19,10 +19,13 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 from tqdm import tqdm
 
-from . import optimizers
-from .log import Log
+from . import optimizers, parallel
+from .gradcache import cached_backward
+from .log import Log, NoLog
+from .ranks import averaged, everybodys, rank, world
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,16 @@ class Schedule:
     eval_every: int = 500
     save_every: int = 500
     seed: int = 0
+    parallel: str = "none"  # or "ddp", "fsdp2": how ranks share the work
+    micro: int = 0  # rows of a rank that are computed at once, the others' vectors cached (gradcache.py); 0: all of them
 
     def __post_init__(self) -> None:
         if self.decay not in ("cosine", "constant"):
             raise ValueError(f"decay must be cosine or constant, got {self.decay!r}")
         if min(self.steps, self.batch, self.eval_every, self.save_every) < 1:
             raise ValueError(f"steps, batch, eval_every and save_every must be >= 1, got {self}")
+        if self.micro < 0:
+            raise ValueError(f"micro must be >= 0, got {self.micro}")
 
     def lr_at(self, step: int) -> float:
         warm = min(1.0, (step + 1) / max(1, self.warmup))
@@ -65,9 +72,10 @@ class Task(Protocol):
         matrices between hidden states)."""
 
     def batch(self, step: int) -> Any:
-        """The batch of a step; called from another thread; must depend on the step alone."""
+        """The batch of a step, of several ranks this one's part; called from another thread; must depend on these alone."""
 
-    def loss(self, batch: Any) -> tuple[Tensor, dict[str, float]]: ...
+    def loss(self, batch: Any) -> tuple[Tensor, dict[str, float]]:
+        """The mean of the ranks' losses is the loss of the whole batch; all ranks' metrics have the same names."""
 
     def evaluate(self) -> dict[str, float]:
         """Held-out figures; the one under "score" (higher is better) chooses the best weights."""
@@ -77,51 +85,70 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
     """Run `task` to its last step, from the last checkpoint in `folder` if there is one, and load the best weights. Returns
     their figures.
 
-    Raises FloatingPointError that names the step when the loss is not finite; the last checkpoint stays.
+    Raises FloatingPointError that names the step when the loss is not finite; the last checkpoint stays. All ranks must see
+    `folder`.
     """
+    if schedule.micro and not hasattr(task, "parts"):
+        raise ValueError(f"micro is {schedule.micro}, but {type(task).__name__} cannot be computed in parts: set it to 0")
     folder.mkdir(parents=True, exist_ok=True)
+    step, best, done, saved = 0, {"score": -math.inf}, 0.0, _last(folder)
+    if saved:
+        task.module.load_state_dict(saved["module"])
+        step, best, done = saved["step"], saved["best"], saved["seconds"]
+    engine = parallel.make(schedule.parallel, task.module, schedule.optimizer)
+    device = next(task.module.parameters()).device
     groups = [{"multiplier": 1.0, **g} for g in _split(task.groups(), schedule.weight_decay)]
     optimizer = optimizers.make(schedule.optimizer, groups, schedule.lr)
-    step, best, done = 0, {"score": -math.inf}, 0.0
-    if (folder / "last.pt").exists():
-        saved = torch.load(folder / "last.pt", map_location="cpu", weights_only=True)
-        task.module.load_state_dict(saved["module"])
-        optimizer.load_state_dict(saved["optimizer"])
-        step, best, done = saved["step"], saved["best"], saved["seconds"]
-        torch.set_rng_state(saved["rng"])
+    if saved:
+        engine.load_optimizer(optimizer, saved["optimizer"])
+        _set_random(saved["rng"], schedule.seed + step)
     else:
-        torch.manual_seed(schedule.seed)
-        (folder / "schedule.json").write_text(json.dumps(asdict(schedule), indent=1))
+        torch.manual_seed(schedule.seed + rank())
+        if rank() == 0:
+            (folder / "schedule.json").write_text(json.dumps(asdict(schedule), indent=1))
     started = time.monotonic() - done
     trained = [p for g in groups for p in g["params"]]
+
+    def autocast() -> torch.autocast:
+        return torch.autocast(device.type, torch.bfloat16, enabled=schedule.bf16)
+
+    def gradients(batch: Any) -> tuple[Tensor, dict[str, float]]:
+        if schedule.micro:
+            return cached_backward(task, batch, schedule.micro, trained, engine, autocast)
+        with engine.accumulating(last=True):
+            with autocast():
+                loss, metrics = engine.run(task.loss, batch)
+            loss.backward()
+        return loss.detach(), metrics
+
     with (
         _Prefetch(task.batch, step, schedule.steps) as batches,
-        Log(folder, step) as log,
-        tqdm(total=schedule.steps, initial=step, desc=folder.name, unit="step", dynamic_ncols=True, mininterval=2.0) as bar,
+        Log(folder, step) if rank() == 0 else NoLog() as log,
+        _bar(schedule.steps, step, folder.name) as bar,
     ):
         while step < schedule.steps:
             for group in optimizer.param_groups:
                 group["lr"] = schedule.lr_at(step) * group["multiplier"]
             task.module.train()
-            batch = batches.next()
-            with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bf16):
-                loss, metrics = task.loss(batch)
-            if not math.isfinite(loss.item()):
+            batch = tree_map(lambda x: x.to(device) if isinstance(x, Tensor) else x, batches.next())
+            optimizer.zero_grad()
+            loss, metrics = gradients(batch)
+            metrics = averaged({"loss": loss.item(), **metrics})
+            if not math.isfinite(metrics["loss"]):
                 raise FloatingPointError(
-                    f"loss is {loss.item()} at step {step} of {folder.name} (batch {step} of seed {schedule.seed}): "
+                    f"loss is {metrics['loss']} at step {step} of {folder.name} (batch {step} of seed {schedule.seed}): "
                     f"lower the learning rate ({schedule.lr}) or look at that batch"
                 )
-            optimizer.zero_grad()
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(trained, schedule.clip_norm)
+            engine.finish_gradients()
+            norm = engine.clip(trained, schedule.clip_norm)
             optimizer.step()
             step += 1
             bar.update()
             if step % 20 == 0 or step == schedule.steps:
                 row = {
                     "step": step,
-                    "loss": loss.item(),
-                    "grad_norm": float(norm),
+                    "loss": metrics.pop("loss"),
+                    "grad_norm": norm,
                     "lr": schedule.lr_at(step - 1),
                     "seconds": round(time.monotonic() - started, 1),
                     **metrics,
@@ -131,28 +158,55 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
             if step % schedule.eval_every == 0 or step == schedule.steps:
                 task.module.eval()
                 with torch.no_grad():
-                    figures = task.evaluate()
+                    figures = everybodys(engine.run(task.evaluate))[0]  # all ranks choose the same weights
                 log.row({"step": step, "eval": figures}, "eval")
-                bar.write(f"{folder.name} step {step}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+                if rank() == 0:
+                    bar.write(f"{folder.name} step {step}: " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
                 if figures["score"] >= best["score"]:
                     best = {**figures, "step": step}
-                    _save(folder / "best.pt", {"module": task.module.state_dict()})
+                    _save(folder / "best.pt", {"module": engine.whole(task.module.state_dict())})
             if step % schedule.save_every == 0 or step == schedule.steps:
+                randoms = everybodys(torch.get_rng_state())
                 _save(
                     folder / "last.pt",
                     {
-                        "module": task.module.state_dict(),
-                        "optimizer": optimizer.state_dict(),
+                        "module": engine.whole(task.module.state_dict()),
+                        "optimizer": engine.whole(optimizer.state_dict()),
                         "step": step,
                         "best": best,
                         "seconds": time.monotonic() - started,
-                        "rng": torch.get_rng_state(),
+                        "rng": randoms[0] if world() == 1 else randoms,
                     },
                 )
-    task.module.load_state_dict(torch.load(folder / "best.pt", map_location="cpu", weights_only=True)["module"])
+    engine.load_module(torch.load(folder / "best.pt", map_location="cpu", weights_only=True)["module"])
     task.module.eval()
-    (folder / "best.json").write_text(json.dumps(best, indent=1))
+    if rank() == 0:
+        (folder / "best.json").write_text(json.dumps(best, indent=1))
     return best
+
+
+def _last(folder: Path) -> dict[str, Any] | None:
+    """The last checkpoint, None where there is none. ValueError where ranks see different ones."""
+    file = folder / "last.pt"
+    saved = torch.load(file, map_location="cpu", weights_only=True) if file.exists() else None
+    steps = everybodys(saved and saved["step"])
+    if len(set(steps)) > 1:
+        raise ValueError(f"the ranks see checkpoints of the steps {steps} in {folder}: it must be the same files for all of them")
+    return saved
+
+
+def _set_random(saved: Tensor | list[Tensor], seed: int) -> None:
+    """Torch's generator as it was on this rank. Another number of ranks has no such states, and draws dropout anew."""
+    states = saved if isinstance(saved, list) else [saved]
+    if len(states) == world():
+        torch.set_rng_state(states[rank()])
+    else:
+        torch.manual_seed(seed * world() + rank())
+
+
+def _bar(steps: int, first: int, name: str) -> tqdm:
+    shown = {"desc": name, "unit": "step", "dynamic_ncols": True, "mininterval": 2.0}
+    return tqdm(total=steps, initial=first, disable=rank() > 0, **shown)
 
 
 def _split(groups: list[dict[str, Any]], decay: float) -> list[dict[str, Any]]:
@@ -173,9 +227,12 @@ def _split(groups: list[dict[str, Any]], decay: float) -> list[dict[str, Any]]:
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:
-    beside = path.with_suffix(".tmp")
-    torch.save(state, beside)
-    os.replace(beside, path)
+    """Whole or not at all. Rank 0 writes, and no rank goes on before it has."""
+    if rank() == 0:
+        beside = path.with_suffix(".tmp")
+        torch.save(state, beside)
+        os.replace(beside, path)
+    everybodys(None)
 
 
 class _Prefetch:

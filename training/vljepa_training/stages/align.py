@@ -12,26 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..losses import InfoNCE
+from ..ranks import mine
 from ..tabletop import language, negatives
 from ..tabletop.balance import AnswerIndex, family
 from ..tabletop.samples import TabletopStore
 from ..tabletop.state import EVENTS
+from .contrastive import Y_ENCODER_MULTIPLIER, AlignModule, Contrastive
 from .features import pictures
 from .footage import Footage
 from .tokens import encode_by_length, query_tokens, text_tokens
 
-Y_ENCODER_MULTIPLIER = 0.05  # paper section 3.8 (b)
 WRONG_ANSWERS = 4  # beside a question's answer: short texts, and which place is right is told from the other places
-
-
-class AlignModule(nn.Module):
-    def __init__(self, predictor: nn.Module, text_encoder: nn.Module) -> None:
-        super().__init__()
-        self.predictor, self.text_encoder = predictor, text_encoder
-        self.criterion = InfoNCE()
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,7 @@ class _Pair:
     wrong: tuple[tuple[str, str], ...]
 
 
-class AlignTask:
+class AlignTask(Contrastive):
     """`mixture`: how often each kind of query is drawn. `still`: of single pictures alone. `footage`: what else batches hold.
 
     Batches hold neighbouring clips of few streams: what differs between them is what just happened, so they are each other's
@@ -76,10 +69,10 @@ class AlignTask:
     ) -> None:
         self._footage = footage
         self._mixture = {kind: share / sum(mixture.values()) for kind, share in mixture.items()}
-        self.module = module or AlignModule(predictor, text_encoder)
+        super().__init__(module or AlignModule(predictor, text_encoder), batch, multiplier)
         self._query_tokenizer, self._text_tokenizer, self._config = query_tokenizer, text_tokenizer, config
         self._store, self._clips, self._features = store, clips, features
-        self._batch, self._seed, self._per_stream, self._multiplier = batch, seed, per_stream, multiplier
+        self._seed, self._per_stream = seed, per_stream
         self._train = np.arange(len(clips) - held)
         self._held = np.arange(len(clips) - held, len(clips))
         self._kinds = np.array([[store.kind(s, int(k)) for k in row] for s, row in enumerate(clips)])
@@ -93,13 +86,6 @@ class AlignTask:
             for i in self._drawn
             for n, q in enumerate(store.questions(int(s), int(clips[s, i])))
         )
-
-    def groups(self) -> list[dict]:
-        hidden = [p for layer in self.module.predictor.stack.blocks for p in layer.parameters() if p.ndim == 2]
-        return [
-            {"params": [*self.module.predictor.parameters(), self.module.criterion.log_scale], "hidden": hidden},
-            {"params": list(self.module.text_encoder.parameters()), "multiplier": self._multiplier},
-        ]
 
     def _choose(self, rng: np.random.Generator) -> list[_Pair]:
         """Actions equally often, and of every question all answers."""
@@ -141,12 +127,14 @@ class AlignTask:
         view = int(rng.integers(len(self._features)))
         return self._collate(chosen, view)
 
-    def _collate(self, chosen: list[_Pair], view: int) -> dict[str, Tensor]:
-        wrong = list(dict.fromkeys(text for c in chosen for text in c.wrong))
-        texts = {t: i for i, t in enumerate(dict.fromkeys(c.target for c in chosen))}
-        meanings = [language.meaning(c.canonical) for c in chosen]  # paraphrases of one target are no negatives of each other
-        wrong_meanings = [language.meaning(canonical) for _, canonical in wrong]
+    def _collate(self, every: list[_Pair], view: int) -> dict[str, Tensor]:
+        """All ranks choose the same rows, number meanings alike, and take their parts."""
+        all_wrong = list(dict.fromkeys(text for c in every for text in c.wrong))
+        meanings = [language.meaning(c.canonical) for c in every]  # paraphrases of one target are no negatives of each other
+        wrong_meanings = [language.meaning(canonical) for _, canonical in all_wrong]
         group = {m: i for i, m in enumerate(dict.fromkeys(meanings + wrong_meanings))}
+        chosen, meanings, wrong, wrong_meanings = map(mine, (every, meanings, all_wrong, wrong_meanings))
+        texts = {t: i for i, t in enumerate(dict.fromkeys(c.target for c in chosen))}
         query_ids, query_mask = query_tokens(self._query_tokenizer, [c.query for c in chosen], self._config.predictor)
         ids, mask = text_tokens(self._text_tokenizer, list(texts), self._config.text_encoder)
         wrong_ids, wrong_mask = text_tokens(self._text_tokenizer, [text for text, _ in wrong] or [""], self._config.text_encoder)
@@ -165,17 +153,6 @@ class AlignTask:
 
     def _seen(self, c: _Pair, view: int) -> np.ndarray:
         return self._footage.features[c.clip] if c.stream < 0 else self._features[view, c.stream, c.clip]
-
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        m, group = self.module, batch["group"]
-        predicted = m.predictor(batch["visual"].float(), batch["query_ids"], batch["query_mask"])
-        target = encode_by_length(m.text_encoder, batch["ids"], batch["mask"])[batch["text"]]  # equal texts are encoded once
-        with torch.no_grad():  # wrong texts push predictions away; themselves they stay where the text stage put them
-            some = len(batch["wrong_group"]) > 0
-            wrong = encode_by_length(m.text_encoder, batch["wrong_ids"], batch["wrong_mask"]) if some else None
-        loss, similarity = m.criterion(predicted, target, group, wrong, batch["wrong_group"])
-        top1 = (group[similarity.argmax(-1)] == group).float().mean().item()
-        return loss, {"top1": top1, "scale": m.criterion.log_scale.exp().item()}
 
     def encode(self, texts: list[str]) -> Tensor:
         """(B, D) of norm 1: the targets of these texts."""

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from vljepa_ros.model import PredictorConfig, TextDecoderConfig, TextEncoderConfig, Tokenizer
 
+from ..ranks import world
+
 
 def query_tokens(tokenizer: Tokenizer, queries: Sequence[str], cfg: PredictorConfig) -> tuple[Tensor, Tensor]:
     """(ids_BL, mask_BL) for the Predictor."""
@@ -29,10 +31,12 @@ def spoken_tokens(tokenizer: Tokenizer, texts: Sequence[str], cfg: TextDecoderCo
 def encode_by_length(encoder: nn.Module, ids_BL: Tensor, mask_BL: Tensor, parts: int = 4) -> Tensor:
     """`encoder(ids_BL, mask_BL)`, a part of the texts at a time and each part cut to its longest.
 
-    A state is ten times as long as an answer, and padding costs as much as words.
+    A state is ten times as long as an answer, and padding costs as much as words. On several ranks there are always `parts`
+    calls, for ranks whose parameters are scattered must make the same.
     """
     order = mask_BL.sum(1).argsort()
-    chunks = [chunk for chunk in order.tensor_split(parts) if len(chunk)]
-    longest = [int(mask_BL[chunk].sum(1).max()) for chunk in chunks]
-    out = torch.cat([encoder(ids_BL[chunk, :n], mask_BL[chunk, :n]) for chunk, n in zip(chunks, longest)])
-    return out[order.argsort()]
+    chunks = [chunk for chunk in order.tensor_split(parts) if len(chunk) or world() > 1]
+    read = [chunk if len(chunk) else order[:1] for chunk in chunks]
+    longest = [int(mask_BL[rows].sum(1).max()) for rows in read]
+    out = [encoder(ids_BL[rows, :n], mask_BL[rows, :n])[: len(chunk)] for chunk, rows, n in zip(chunks, read, longest)]
+    return torch.cat(out)[order.argsort()]
