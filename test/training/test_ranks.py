@@ -89,6 +89,17 @@ def test_both_engines_train_alike(folder):
     assert max((ddp[k] - fsdp2[k]).abs().max().item() for k in ddp) < 0.02 * moved
 
 
+def test_a_killed_rank_ends_with_the_weights_of_an_undisturbed_run(folder):
+    """In each of two runs rank 1 kills itself; torchrun starts both ranks again, and they go on from the last checkpoint."""
+    torchrun("killed", folder, restarts=2)
+    assert torch.load(folder / "attempts.pt", weights_only=True) == 2  # both kills took place
+    for kind in ("ddp", "fsdp2"):
+        whole, killed = (torch.load(folder / f"{name}-{kind}" / "last.pt", weights_only=True) for name in ("whole", "killed"))
+        assert killed["step"] == whole["step"] == two_ranks.STEPS
+        for name, weights in whole["module"].items():
+            assert torch.equal(weights, killed["module"][name]), (kind, name)
+
+
 def test_a_run_goes_on_on_one_rank(folder, tmp_path):
     """What two ranks left, sharded, is whole on disk: one process takes it over and sees the same batches."""
     tokenizer = two_ranks.Tokenizer(folder / "tokenizer")

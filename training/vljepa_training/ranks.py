@@ -39,7 +39,11 @@ def joined() -> Iterator[torch.device]:
     if "WORLD_SIZE" not in os.environ:
         yield device
         return
-    dist.init_process_group("nccl" if on_gpu else "gloo")
+    store, own, number = next(dist.rendezvous("env://"))
+    if os.environ.get("GROUP_WORLD_SIZE") == "1":  # nodes do not count restarts alike
+        # One store outlives a restart, and with it the addresses of ranks that are dead: each start has names of its own.
+        store = dist.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    dist.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=own, world_size=number)
     try:
         yield device
     finally:
