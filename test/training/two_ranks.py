@@ -129,3 +129,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     with ranks.joined():
         main(sys.argv[1], Path(sys.argv[2]))
+    sys.stdout.flush()
+    os._exit(0)  # all is written; gloo's threads now and then abort the interpreter's own end

@@ -46,6 +46,7 @@ def joined() -> Iterator[torch.device]:
     dist.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=own, world_size=number)
     try:
         yield device
+        dist.barrier()  # who ends first would take its connections from those that still talk
     finally:
         dist.destroy_process_group()
 
