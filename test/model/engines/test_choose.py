@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vljepa_ros.model import VLJEPA, checkpoint
+from vljepa_ros.model.engine import make_engine
 from vljepa_ros.model.engines import choose
 from vljepa_ros.model.engines.choose import CLEARLY, agreement, candidates, decide, fastest, probe
 from vljepa_ros.model.engines.graphs import ENV
@@ -63,6 +64,12 @@ def test_a_model_too_large_to_be_held_twice_is_not_measured(manifest, exported, 
     with caplog.at_level(logging.INFO, "vljepa_ros"):
         assert fastest(manifest, "cpu", lambda name: pytest.fail(f"{name} was loaded"), exported).startswith("torch")
     assert any("too many to try others" in record.getMessage() for record in caplog.records)
+
+
+def test_without_graphs_nothing_is_measured_and_every_start_is_alike(manifest, tmp_path, monkeypatch):
+    monkeypatch.setenv(ENV, str(tmp_path))
+    suggested = make_engine("cpu", "auto").name
+    assert fastest(manifest, "cpu", lambda name: pytest.fail(f"{name} was loaded")) == suggested
 
 
 def test_without_graphs_only_torch_is_tried(manifest, tmp_path, monkeypatch, caplog):

@@ -1,7 +1,8 @@
 """Engine "auto": the fastest in a short measured warm-up, of those whose embeddings agree with full precision.
 
-The engine that the hardware suggests (bf16 where it has it) stays unless another one is clearly faster, so that noise in a short
-measurement does not make two starts differ. A model too large to be held twice while it starts is not measured.
+Without exported graphs nothing is measured: the engine is the one that the hardware suggests (bf16 where it has it), the same at
+every start. It stays unless another one is clearly faster, so that noise in a short measurement seldom makes two starts differ. A
+model too large to be held twice while it starts is not measured.
 
 Knows no files: whoever calls it hands over a loader.
 """
@@ -41,7 +42,7 @@ def fastest(manifest: Manifest, device: str, load: Callable[[str], VLJEPA], grap
     """
     suggested = make_engine(device, "auto").name
     names = candidates(manifest, suggested, graphs)
-    if names == ["torch"]:
+    if not set(names) & set(GRAPH_ENGINES):
         return suggested
     size = sum(manifest.files[name]["size"] for part in ("vision", "predictor") for name in manifest.weights[part])
     if size > LARGEST:
