@@ -180,6 +180,18 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny checkpoint's ONNX graphs, exported once. Copy it before you damage it."""
+    from vljepa_ros.model import VLJEPA
+    from vljepa_ros.model.engines.export import export_graphs
+
+    model = VLJEPA.from_pretrained(tiny_checkpoint, device="cpu", engine="torch")
+    folder = tmp_path_factory.mktemp("graphs") / "tiny"
+    export_graphs(model.config, model.modules["vision"], model.modules["predictor"], model.sha256, folder)
+    return folder
+
+
 # --- ROS ------------------------------------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,6 @@ launch_ros is importable.
 """
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -139,14 +138,12 @@ def test_a_dead_or_slow_decoder_costs_no_embedding(
 def test_a_killed_node_comes_back_under_launch(
     bench: Any, noise: Any, to_image: Any, start: Any, tmp_path: Path, size: Callable[[int, int], int], figures: dict
 ) -> None:
-    spec = importlib.util.spec_from_file_location("faults_launch", ROOT / "test" / "launch" / "test_launch.py")
-    launching = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(launching)
     frames = size(20, 300)
     config = tmp_path / "talks.yaml"
     config.write_text("/**/decoder_node: {ros__parameters: {decode.max_silence_s: 0.6, threads: 1}}\n")
     arguments = [f"checkpoint:={bench.checkpoint}", f"config:={config}"]
-    launched = start([sys.executable, "-c", launching.LAUNCH, launching.LAUNCH_FILE, *arguments], "launch.log")
+    run, file = ROOT / "test" / "launch" / "run_launch_file.py", ROOT / "launch" / "vljepa.launch.py"
+    launched = start([sys.executable, run, file, *arguments], "launch.log")
     both = ("predictor_node", "decoder_node")
     bench.until(lambda: all(active(bench, name) for name in both), "both nodes", STARTS_S)
     street = Street(bench, noise(1)[0], to_image)

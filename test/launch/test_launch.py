@@ -19,18 +19,7 @@ import pytest
 pytestmark = [pytest.mark.launch, pytest.mark.timeout(300)]
 
 LAUNCH_FILE = Path(__file__).parents[2] / "launch" / "vljepa.launch.py"
-LAUNCH = """
-import sys
-from launch import LaunchDescription, LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-
-service = LaunchService()
-arguments = [argument.split(":=", 1) for argument in sys.argv[2:]]
-source = PythonLaunchDescriptionSource(sys.argv[1])
-service.include_launch_description(LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)]))
-sys.exit(service.run())
-"""
+RUN_LAUNCH_FILE = Path(__file__).with_name("run_launch_file.py")
 
 
 @pytest.mark.parametrize("transport", ["raw", "compressed"])
@@ -53,7 +42,7 @@ def test_from_camera_to_text(
     log = tmp_path / "launch.log"
     with log.open("wb") as file:
         launched = subprocess.Popen(
-            [sys.executable, "-c", LAUNCH, str(LAUNCH_FILE), *(f"{name}:={value}" for name, value in arguments.items())],
+            [sys.executable, RUN_LAUNCH_FILE, LAUNCH_FILE, *(f"{name}:={value}" for name, value in arguments.items())],
             stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
             start_new_session=True,
         )

@@ -15,18 +15,7 @@ from vljepa_ros.cli import interfaces
 
 pytestmark = [pytest.mark.launch, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
-LAUNCH = """
-import sys
-from launch import LaunchDescription, LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-
-service = LaunchService()
-arguments = [argument.split(":=", 1) for argument in sys.argv[2:]]
-source = PythonLaunchDescriptionSource(sys.argv[1])
-service.include_launch_description(LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)]))
-sys.exit(service.run())
-"""
+RUN_LAUNCH_FILE = Path(__file__).with_name("run_launch_file.py")
 NS = 10**9
 FRAMES, START_NS = 40, 1_700_000_000 * NS
 
@@ -72,7 +61,7 @@ def test_every_frame_is_computed_in_the_bag_s_time(
     log = tmp_path / "launch.log"
     with log.open("wb") as file:
         launched = subprocess.Popen(
-            [sys.executable, "-c", LAUNCH, str(ROOT / "launch" / "replay.launch.py"),
+            [sys.executable, RUN_LAUNCH_FILE, ROOT / "launch" / "replay.launch.py",
              *(f"{name}:={value}" for name, value in arguments.items())],
             stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
             start_new_session=True,

@@ -5,15 +5,6 @@ import numpy as np
 import pytest
 
 from vljepa_ros.model import VLJEPA
-from vljepa_ros.model.engines.export import export_graphs
-
-
-@pytest.fixture(scope="module")
-def graphs(tiny_checkpoint, tmp_path_factory):
-    model = VLJEPA.from_pretrained(tiny_checkpoint, device="cpu", engine="torch")
-    folder = tmp_path_factory.mktemp("exported") / "tiny"
-    export_graphs(model.config, model.modules["vision"], model.modules["predictor"], model.sha256, folder)
-    return folder
 
 
 def near_torch(node, checkpoint) -> float:
@@ -24,8 +15,8 @@ def near_torch(node, checkpoint) -> float:
 
 
 @pytest.mark.parametrize(("engine", "least"), [("onnx", 0.99999), ("onnx-int8", 0.995)])
-def test_the_predictor_runs_on_graphs(bench, graphs, engine, least):
-    predictor = bench.predictor(engine=engine, graphs=str(graphs))
+def test_the_predictor_runs_on_graphs(bench, exported, engine, least):
+    predictor = bench.predictor(engine=engine, graphs=str(exported))
     assert near_torch(predictor, bench.checkpoint) > least
     bench.until(lambda: bench.values("predictor_node: model").get("engine") == engine, "the engine in /diagnostics")
 

@@ -1,4 +1,4 @@
-"""The tiny checkpoint's graphs, exported once; every device that is there."""
+"""The tiny checkpoint's graphs, to be damaged; every device that is there."""
 from __future__ import annotations
 
 import shutil
@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from vljepa_ros.model import VLJEPA
-from vljepa_ros.model.engines.export import export_graphs
 
 
 def cuda() -> str:
@@ -30,15 +29,6 @@ def device(request) -> str:
 @pytest.fixture(scope="module")
 def exact(tiny_checkpoint) -> VLJEPA:
     return VLJEPA.from_pretrained(tiny_checkpoint, device="cpu", engine="torch")
-
-
-@pytest.fixture(scope="session")
-def exported(tiny_checkpoint, tmp_path_factory):
-    """To be read only."""
-    model = VLJEPA.from_pretrained(tiny_checkpoint, device="cpu", engine="torch")
-    folder = tmp_path_factory.mktemp("graphs") / "tiny"
-    export_graphs(model.config, model.modules["vision"], model.modules["predictor"], model.sha256, folder)
-    return folder
 
 
 @pytest.fixture

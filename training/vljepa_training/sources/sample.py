@@ -6,6 +6,7 @@ Knows nothing of files; a source is a list of records or a stream of them, and a
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Share:
 Record = tuple[str, Callable[[], Sample]]  # its key; the sample, or BrokenSampleError
 
 
-class Source:
+class Source(ABC):
     """Samples without end, epoch after epoch, each in an order of its own that (seed, epoch) alone decides.
 
     `broken`: how many records were skipped, by cause. What `state_dict` gives, another object of the same source goes on from.
@@ -71,9 +72,9 @@ class Source:
         self.broken: Counter[str] = Counter()
         self._records: Iterator[Record] | None = None
 
+    @abstractmethod
     def records(self, epoch: int) -> Iterator[Record]:
         """This share's records of an epoch in its order. Must not load anything yet."""
-        raise NotImplementedError
 
     def __iter__(self) -> Iterator[Sample]:
         while True:
