@@ -138,7 +138,7 @@ def test_in_step_mode_a_bag_gives_what_its_replay_gives_every_time(stage, bag, e
         stage.bench.until(lambda: stage.has(expected), "as many embeddings and texts as in the replay", timeout=200)
         stage.bench.until(lambda: player.poll() is not None, "the player's end")  # noqa: B023
         assert stage.heard() == expected
-        assert predictor._figures.drops["newer_clip"] == 0
+        assert predictor._of("").figures.drops["newer_clip"] == 0
         assert predictor.get_clock().now().nanoseconds == decoder.get_clock().now().nanoseconds, "both live in the bag's time"
         for node in (predictor, decoder):
             stage.bench.executor.remove_node(node)
@@ -159,7 +159,7 @@ def test_without_steps_what_was_not_dropped_is_what_the_replay_gives(stage, bag,
     of_replay = {one[0]: one for one in expected["embeddings"]}
     last_ns = max(of_replay)
     bench.until(lambda: bench.embeddings and ns(bench.embeddings[-1].header.stamp) == last_ns, "the last clip", timeout=200)
-    heard, dropped = stage.heard()["embeddings"], predictor._figures.drops["newer_clip"]
+    heard, dropped = stage.heard()["embeddings"], predictor._of("").figures.drops["newer_clip"]
     assert dropped > 0, "a model that is too slow drops clips, or this shows nothing"
     assert len(heard) + dropped == len(of_replay)
     assert [one for one in heard if one != of_replay.get(one[0])] == []
@@ -179,7 +179,7 @@ def test_a_bag_that_begins_again_begins_an_epoch(stage, bag, expected):
     assert [one[5] for one in second] == [one[5] for one in first], "no clip reaches across"
     in_first, in_second = ([one[1] for one in heard["transitions"] if one[2] == epoch] for epoch in (0, 1))
     assert in_first == in_second == [one[1] for one in expected["transitions"]]
-    assert predictor._clips.counts["backward_jump"] >= 1
+    assert predictor._of("").clips.counts["backward_jump"] >= 1
     stage.bench.until(lambda: player.poll() is not None, "the player's end")
 
 

@@ -75,10 +75,10 @@ def test_clocks(
         counts["frames"] += len(stamps_ns)
         counts["zero"] += stamps_ns.count(0)
         counts["duplicate"] += len([one for one in stamps_ns if one]) - FRAMES
-        bench.until(lambda: predictor._camera.frames == counts["frames"], "every frame")
+        bench.until(lambda: predictor._of("").camera.frames == counts["frames"], "every frame")
     last_ns = made[-1].stamps_ns[-1]
     bench.until(lambda: bench.embeddings and ns_from_time(bench.embeddings[-1].header.stamp) == last_ns, "the last clip")
-    assert predictor._clips.epoch == len(made) - 1, "every piece is an epoch"
+    assert predictor._of("").clips.epoch == len(made) - 1, "every piece is an epoch"
     for one in bench.embeddings:
         piece = made[one.epoch]
         start_ns, end_ns = ns_from_time(one.clip_start), ns_from_time(one.header.stamp)
@@ -86,7 +86,7 @@ def test_clocks(
         assert one.header.frame_id == piece.cause
     epochs = [one.epoch for one in bench.embeddings]
     assert epochs == sorted(epochs)
-    kinds = predictor._clips.counts
+    kinds = predictor._of("").clips.counts
     assert kinds["zero_stamp"] == counts["zero"] and kinds["duplicate_stamp"] == counts["duplicate"]
     bench.until_said("predictor_node: model")
     gave_way = int(bench.values("predictor_node: model")["drops.newer_clip"])

@@ -64,7 +64,7 @@ def judge(camera: Any, taken: list[Any], message: Any, tally: Counter[str]) -> N
 
 def test_images(bench: Any, cases: int, figures: dict) -> None:
     node, tally, taken = bench.predictor(), Counter(), []
-    camera = node._camera
+    camera = node._of("").camera
     push = camera._on_frame
     camera._on_frame = lambda frame: (push(frame), taken.append(frame.stamp_ns))
 
@@ -90,7 +90,7 @@ def test_images(bench: Any, cases: int, figures: dict) -> None:
 
 def test_compressed_images(bench: Any, cases: int, figures: dict) -> None:
     node, tally, taken = bench.predictor(image_transport="compressed"), Counter(), []
-    camera = node._camera
+    camera = node._of("").camera
     push = camera._on_frame
     camera._on_frame = lambda frame: (push(frame), taken.append(frame.stamp_ns))
     picture = cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8), (32, 24))
@@ -124,7 +124,7 @@ def alive(bench: Any, node: Any, to_compressed: bytes | None = None) -> None:
             message = Image(height=4, width=4, step=12, encoding="rgb8", data=array("B", bytes(48)))
         else:
             message = CompressedImage(format="png", data=array("B", to_compressed))
-        node._camera._on_message(stamped(message, **stamp))
+        node._of("").camera._on_message(stamped(message, **stamp))
     bench.until(lambda: any(one.header.stamp.sec >= 1_800_000_000 for one in bench.embeddings), "an embedding afterwards")
     assert node.state == "active" and node._worker.alive and node._worker.failures == 0
     bench.until_said("predictor_node: camera", level=None)

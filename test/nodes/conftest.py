@@ -125,18 +125,19 @@ class Bench:
         self.until(lambda: all(self.outside.count_publishers(ear.topic_name) for ear in self._ears[:2]), "the predictor's topics")
         return publisher
 
-    def send(self, predictor: Any, message: Any, topic: str = "image") -> None:
-        """One image, which has been handled when this returns."""
-        before = predictor._camera.frames
+    def send(self, node: Any, message: Any, topic: str = "image") -> None:
+        """One image to a predictor or a view, which has been handled when this returns."""
+        camera = node._of("").camera if hasattr(node, "_of") else node._camera
+        before = camera.frames
         self.camera(type(message), topic).publish(message)
-        self.until(lambda: predictor._camera.frames > before, f"the image on {topic}")
+        self.until(lambda: camera.frames > before, f"the image on {topic}")
 
     def stream(self, predictor: Any, images: list[np.ndarray], stamps_ns: list[int]) -> None:
         """Images one by one; every clip is embedded before the next image goes out, so none gives way to a newer one."""
         for image, stamp_ns in zip(images, stamps_ns):
-            sequence = predictor._clips._sequence
+            sequence = predictor._of("").clips._sequence
             self.send(predictor, image_message(image, stamp_ns))
-            if predictor._clips._sequence > sequence:
+            if predictor._of("").clips._sequence > sequence:
                 self.until(lambda n=sequence: self.embeddings and self.embeddings[-1].sequence >= n, f"embedding {sequence}")
 
 

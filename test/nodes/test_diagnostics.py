@@ -99,7 +99,7 @@ def test_a_camera_that_is_there_and_starves_names_the_remedies(bench: Any) -> No
 
 def test_a_camera_too_slow_for_the_clips(bench: Any, noise: Any, to_image: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = bench.predictor(clip__stride_s=0.01)
-    predictor._camera._rate._window_s = 0.5
+    predictor._of("").camera._rate._window_s = 0.5
     clock = bench.outside.get_clock()
 
     def said() -> bool:
@@ -187,7 +187,7 @@ def test_a_model_that_fails_now_and_then(bench: Any, noise: Any, stamps: Any, to
     predictor._model.look = sometimes
     for image, stamp_ns in zip(noise(14), stamps(14)):
         bench.send(predictor, to_image(image, stamp_ns))
-        done = predictor._clips._sequence
+        done = predictor._of("").clips._sequence
         bench.until(lambda done=done: len(calls) == done, "the worker")
     bench.until_said(MODEL, "failed on 1 clips", "no memory", level=WARN)
     assert len(bench.embeddings) >= 3 and 1 not in [one.sequence for one in bench.embeddings]
@@ -205,7 +205,7 @@ def test_a_model_that_fails_for_good(bench: Any, noise: Any, stamps: Any, to_ima
     worker = predictor._worker
     for image, stamp_ns in zip(noise(20), stamps(20)):
         bench.send(predictor, to_image(image, stamp_ns))
-        clips = predictor._clips._sequence
+        clips = predictor._of("").clips._sequence
         bench.until(lambda clips=clips: worker.failures == clips or not worker.alive, "the worker")
     bench.until_said(MODEL, words, "the device is gone", level=ERROR)
     assert predictor.state == "active" and not bench.embeddings
@@ -254,7 +254,7 @@ def test_in_simulated_time_silence_passes_with_the_clock(bench: Any, noise: Any,
     at(0.0)
     image = to_image(noise(1)[0], 1_700_000_000 * 10**9)
     bench.camera(Image, "image", QoSProfile(depth=10)).publish(image)
-    bench.until(lambda: predictor._camera.frames == 1, "the image")
+    bench.until(lambda: predictor._of("").camera.frames == 1, "the image")
     before = bench.status(NODE)
     bench.until(lambda: bench.status(NODE) is not before, "a report")
     for _ in range(8):  # of every tenth of a second: the camera says nothing for longer than silence_s

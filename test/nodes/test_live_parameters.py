@@ -57,7 +57,7 @@ def test_another_first_query_begins_an_epoch_and_is_no_transition(bench: Any, st
     predictor = bench.predictor(queries=[LAMP], transition__threshold=1e-5, transition__min_segment_s=0.5)
     image, sent = np.full((48, 64, 3), 90, np.uint8), stamps(60)
     bench.stream(predictor, [image] * 30, sent[:30])
-    segment = predictor._detector.segment
+    segment = predictor._of("").detector.segment
     assert change(bench, predictor, "queries", [DRAWER, LAMP]).successful
     bench.stream(predictor, [image] * 30, sent[30:])
     first = next(one for one in bench.embeddings if one.epoch == 1)
@@ -67,7 +67,7 @@ def test_another_first_query_begins_an_epoch_and_is_no_transition(bench: Any, st
     assert {one.epoch for one in drawer} == {1} and len(drawer) == 30
     distance = np.linalg.norm(np.array(drawer[-1].vector) - np.array(lamp[-1].vector))
     assert 0.3 * distance**2 > 1e-5, "so this test would notice"
-    bench.until(lambda: predictor._detector.segment == segment + 1, "the segment that begins with the epoch")
+    bench.until(lambda: predictor._of("").detector.segment == segment + 1, "the segment that begins with the epoch")
     assert not bench.transitions
     bench.until(lambda: bench.values("predictor_node: clips").get("epochs.queries") == "1", "its count")
     assert "broke" not in bench.status("predictor_node: clips").message, "somebody wanted it"

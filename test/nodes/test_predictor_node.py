@@ -121,9 +121,9 @@ def test_a_model_slower_than_the_camera_gives_up_older_clips(bench: Any, noise: 
     predictor._model.look = lambda *arguments: go_on.wait(100) and embed(*arguments)
     for image, stamp_ns in zip(noise(COUNT), stamps(COUNT)):
         bench.send(predictor, to_image(image, stamp_ns))  # callbacks are not held up by a model that is
-        if predictor._clips._sequence:
+        if predictor._of("").clips._sequence:
             bench.until(lambda: predictor._worker.busy, "the first clip's embedding")
-    clips = predictor._clips._sequence
+    clips = predictor._of("").clips._sequence
     go_on.set()
     bench.until(lambda: bench.embeddings and bench.embeddings[-1].sequence == clips - 1, "the newest clip's embedding")
     assert [one.sequence for one in bench.embeddings] == [0, clips - 1], "the one under way, then the newest"

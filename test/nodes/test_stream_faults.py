@@ -110,7 +110,7 @@ def test_the_complaint_ends_some_time_after_the_fault(
     bench: Any, noise: Any, stamps: Any, to_image: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predictor = bench.predictor()
-    predictor._camera._recent._window_s = 0.5
+    predictor._of("").camera._recent._window_s = 0.5
     bench.send(predictor, to_image(noise(1)[0], stamps(1)[0], step=5))
     bench.until_said(CAMERA, "step 1")
 

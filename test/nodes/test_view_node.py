@@ -365,13 +365,13 @@ def test_with_the_other_nodes(bench: Any, noise: Any, stamps: Any, to_image: Any
     bench.until(lambda: view._words is not None and view._board.segment is not None and seen, "words, segment and picture")
     known = view._board.look()
     assert known.current and known.segment == 0 and known.text == bench.texts[0].text and known.age_s > 0.5
-    assert len(known.history.ago_s) > 5 and known.history.threshold[-1] == pytest.approx(predictor._detector.threshold)
+    assert len(known.history.ago_s) > 5 and known.history.threshold[-1] == pytest.approx(predictor._of("").detector.threshold)
     assert all(picture.header.frame_id == "camera" for picture in seen)
 
 
 def test_a_predictor_that_nobody_listens_to_measures_nothing(bench: Any, noise: Any, stamps: Any) -> None:
     predictor = bench.predictor()
-    predictor._detector.measured = lambda *_: pytest.fail("measured for nobody")
+    predictor._of("").detector.measured = lambda *_: pytest.fail("measured for nobody")
     bench.stream(predictor, noise(9), stamps(9))
     assert bench.embeddings and predictor._worker.failures == 0
 

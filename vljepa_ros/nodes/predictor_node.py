@@ -28,7 +28,6 @@ from vljepa_ros.model.device_faults import free, is_out_of_memory
 from vljepa_ros.model.vljepa import Seen
 from vljepa_ros.nodes import qos
 from vljepa_ros.nodes.batches import BatchSize
-from vljepa_ros.nodes.camera import Camera
 from vljepa_ros.nodes.camera_stream import CameraStream, Made, check_names, embedding_of
 from vljepa_ros.nodes.conversions import embedding_to_response, space_to_message
 from vljepa_ros.nodes.diagnostics import Status
@@ -39,7 +38,7 @@ from vljepa_ros.nodes.predictor_figures import NEW_QUERY, PredictorFigures
 from vljepa_ros.nodes.services import WAITING, Refused
 from vljepa_ros.nodes.worker import TOLERATED_FAILURES, Turns, Worker
 from vljepa_ros.srv import Predict
-from vljepa_ros.streaming import ClipBuffer, ClipParams, TransitionDetector, TransitionParams
+from vljepa_ros.streaming import ClipParams, TransitionParams
 from vljepa_ros.streaming.mailboxes import Mailboxes
 from vljepa_ros.streaming.parameters import parameter
 
@@ -287,24 +286,6 @@ class PredictorNode(ManagedNode):
         self._model.check_queries([request.query])
         vector_D = self._model.predict(viewed.tokens_1ND, [request.query])[0]
         return embedding_to_response(embedding_of(viewed, request.query, vector_D, self._model.space_id))
-
-    # the first camera, or the only one
-
-    @property
-    def _camera(self) -> Camera | None:
-        return self._streams[0].camera if self._streams else None
-
-    @property
-    def _clips(self) -> ClipBuffer | None:
-        return self._streams[0].clips if self._streams else None
-
-    @property
-    def _detector(self) -> TransitionDetector | None:
-        return self._streams[0].detector if self._streams else None
-
-    @property
-    def _figures(self) -> PredictorFigures:
-        return self._figures_of[self._streams[0].name if self._streams else ""]
 
     # diagnostics
 
