@@ -1,6 +1,8 @@
 """Tokenizer: lossless on any text, special tokens only where asked for, cutting, files."""
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,6 +67,13 @@ def test_no_texts(tokenizer):
 def test_saved_and_loaded_is_the_same(tokenizer, tmp_path):
     tokenizer.save(tmp_path)
     assert Tokenizer(tmp_path).files == tokenizer.files
+
+
+def test_another_process_spells_special_tokens_out_as_well(tokenizer):
+    again, text = pickle.loads(pickle.dumps(tokenizer)), "a <eos> b"
+    assert again.encode([text], 100)[0].tolist() == tokenizer.encode([text], 100)[0].tolist()
+    assert tokenizer.eos_id not in again.encode([text], 100)[0]
+    assert (again.vocab_size, again.pad_id, again.files) == (tokenizer.vocab_size, tokenizer.pad_id, tokenizer.files)
 
 
 def test_damaged_files_are_named(tokenizer, tmp_path):

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from vljepa_ros.model.random_checkpoint import make_tiny
-from vljepa_training.stages.decode import DecodeTask
+from vljepa_training.stages.decode import DecodeTask, Lines
+from vljepa_training.tabletop.spoken import WorldTexts
 
 
 @pytest.fixture(scope="module")
@@ -17,11 +18,11 @@ def model(tmp_path_factory):
     return make_tiny(tmp_path_factory.mktemp("decode") / "checkpoint")
 
 
-def task(model, residuals, batch: int = 40) -> DecodeTask:
+def task(model, residuals, batch: int = 40, texts=None) -> DecodeTask:
     text = dataclasses.replace(model.config.text_encoder, max_tokens=32)
     config = dataclasses.replace(model.config, text_encoder=text)
     decoder, encoder, tokenizer = model.modules["text_decoder"], model.modules["text_encoder"], model.tokenizers["text"]
-    return DecodeTask(decoder, encoder, tokenizer, tokenizer, config, batch, residuals)
+    return DecodeTask(decoder, encoder, tokenizer, tokenizer, config, texts or WorldTexts(), batch, residuals)
 
 
 def test_half_of_the_noise_is_residuals_and_half_goes_everywhere(model):
@@ -49,3 +50,19 @@ def test_batches_depend_on_the_step_alone_and_the_loss_reaches_the_decoder_only(
     loss.backward()
     assert 0 <= metrics["token_acc"] <= 1 and all(p.grad is None for p in model.modules["text_encoder"].parameters())
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in one.module.parameters())
+
+
+def test_listed_texts_are_trained_on_or_held_and_never_both(model):
+    texts = Lines([f"the cup  {k} is full" for k in range(30)] + ["the cup 3 is full", " "], held=10)
+    held, rng = texts.held(99, np.random.default_rng(0)), np.random.default_rng(0)
+    drawn = {said for _ in range(20) for _, said in texts.draw(40, rng)}
+    assert held == [f"the cup {k} is full" for k in range(20, 30)]
+    assert drawn == {f"the cup {k} is full" for k in range(20)}
+    one = task(model, 0.5, 4, texts)
+    assert torch.isfinite(one.loss(one.batch(0))[0])
+    assert 0 <= one.evaluate()["exact"] <= 1
+
+
+def test_too_few_listed_texts_are_refused():
+    with pytest.raises(ValueError, match="there are 2 different texts, more than 5"):
+        Lines(["a cup", "a  cup", "a lamp"], held=5)

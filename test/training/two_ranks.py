@@ -14,8 +14,9 @@ import torch
 from vljepa_ros.model import Predictor, TextEncoder, Tokenizer, VisionEncoder, tiny, train_tokenizer
 from vljepa_training import losses, parallel, ranks
 from vljepa_training.gradcache import cached_backward
+from vljepa_training.stages.batches import Rows
 from vljepa_training.stages.contrastive import AlignModule
-from vljepa_training.stages.joint import JointTask, meaning
+from vljepa_training.stages.joint import Collate, JointTask, meaning
 from vljepa_training.stages.tokens import text_tokens
 from vljepa_training.trainer import Schedule, train
 
@@ -52,7 +53,8 @@ class Task(JointTask):
     def batch(self, step):
         batch = super().batch(step)
         own = ranks.mine(list(WRONG))
-        batch["wrong_ids"], batch["wrong_mask"] = text_tokens(self._tokenizers["text"], own, self._config.text_encoder)
+        known = self._collate
+        batch["wrong_ids"], batch["wrong_mask"] = text_tokens(known.tokenizers["text"], own, known.config.text_encoder)
         batch["wrong_group"] = torch.tensor([meaning(text) for text in own])
         return batch | {"step": torch.tensor([step] * len(batch["group"]))}
 
@@ -71,7 +73,9 @@ def task(tokenizer: Tokenizer, batch: int = 12, loss: str = "infonce", dropout: 
     encoder = VisionEncoder(config.vision)
     parts = Predictor(config.predictor, 16, config.dim), TextEncoder(config.text_encoder, config.dim)
     module = AlignModule(*parts, losses.make(loss), encoder if vision else None)
-    return Task(module, encoder, {"query": tokenizer, "text": tokenizer}, config, rows(40), batch, held=8)
+    collate = Collate({"query": tokenizer, "text": tokenizer}, config, config.vision.frames)
+    every = rows(40)
+    return Task(module, encoder, collate, Rows(every[:32], collate, batch), lambda: every[32:], batch)
 
 
 def gradients(task: Task, kind: str, micro: int) -> dict[str, torch.Tensor]:

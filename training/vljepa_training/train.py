@@ -31,6 +31,7 @@ from .stages.text import AnchorTask, TextTask, corpus
 from .stages.vision import StillTask, VisionHeads, VisionTask
 from .tabletop.dataset import STILLS, render
 from .tabletop.samples import StillStore, TabletopStore
+from .tabletop.spoken import WorldTexts
 from .trainer import train
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Run:
         self._stage("text", TextTask(text_encoder, tokenizer, config.text_encoder, r.text.batch, r.text.seed))
 
         decoder = self._began("text_decoder", TextDecoder(config.text_decoder, config.dim))
-        spoken = (decoder, text_encoder, tokenizer, tokenizer, config)
+        spoken = (decoder, text_encoder, tokenizer, tokenizer, config, WorldTexts())
         self._stage("decode", DecodeTask(*spoken, r.decode.batch, EXPECTED_RESIDUAL, r.decode.seed))
 
         clips = choose_clips(store, r.clips_per_stream, seed=0)

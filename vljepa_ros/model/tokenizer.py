@@ -29,15 +29,25 @@ class Tokenizer:
         # The files' text is kept so that a checkpoint stores a tokenizer exactly as it was loaded.
         self.files: dict[str, str] = {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
         try:
-            self._backend = Backend.from_str(self.files["tokenizer.json"])
-            special = json.loads(self.files["special.json"])
-            self.pad_id, self.bos_id, self.eos_id = (int(special[name]) for name in ("pad", "bos", "eos"))
+            self._load()
         except Exception as error:  # tokenizers raises bare Exception for malformed files
             raise ValueError(f"{folder} holds no tokenizer of this format: {error}") from error
+
+    def _load(self) -> None:
+        self._backend = Backend.from_str(self.files["tokenizer.json"])
+        special = json.loads(self.files["special.json"])
+        self.pad_id, self.bos_id, self.eos_id = (int(special[name]) for name in ("pad", "bos", "eos"))
         self._backend.no_padding()
         self._backend.no_truncation()
         self._backend.encode_special_tokens = True  # "<eos>" typed by somebody is five characters, not the end of the text
         self.vocab_size = self._backend.get_vocab_size(with_added_tokens=True)
+
+    def __getstate__(self) -> dict[str, str]:
+        return self.files  # a pickled backend forgets that special tokens are to be spelt out
+
+    def __setstate__(self, files: dict[str, str]) -> None:
+        self.files = files
+        self._load()
 
     def encode(
         self, texts: Sequence[str], max_tokens: int, bos: bool = False, eos: bool = False

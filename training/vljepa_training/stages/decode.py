@@ -6,17 +6,45 @@ embedding teaches it to.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Protocol
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..tabletop import told
-from ..tabletop.dataset import HELD_TEXT_SEEDS, SECONDS, TEXT_SEEDS, training_stream
-from ..tabletop.samples import WINDOW_S
+from ..ranks import mine
 from .tokens import spoken_tokens, text_tokens
 
-PER_WORLD = 4  # moments of a world in a batch: which of its things is which must be read, not remembered
+HELD_TEXTS = 120  # that choose the best weights
+
+
+class Texts(Protocol):
+    """Where texts come from."""
+
+    def draw(self, count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
+        """(heard, said): the text whose embedding is given, and the one that is to be said of it."""
+
+    def held(self, count: int, rng: np.random.Generator) -> list[str]:
+        """Texts that `draw` never gives."""
+
+
+class Lines:
+    """Texts that are listed, each said as it is heard. The last `held` of those that differ are never trained on."""
+
+    def __init__(self, texts: Iterable[str], held: int = HELD_TEXTS) -> None:
+        """ValueError where nothing is left to train on."""
+        different = list(dict.fromkeys(line for text in texts if (line := " ".join(text.split()))))
+        if len(different) <= held:
+            raise ValueError(f"there are {len(different)} different texts, more than {held} are needed: those are held out")
+        self._trained, self._held = different[: len(different) - held], different[len(different) - held :]
+
+    def draw(self, count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
+        return [(self._trained[k],) * 2 for k in rng.integers(len(self._trained), size=count)]
+
+    def held(self, count: int, rng: np.random.Generator) -> list[str]:
+        return self._held[:count]
 
 
 class DecodeTask:
@@ -33,6 +61,7 @@ class DecodeTask:
         text_tokenizer,
         decoder_tokenizer,
         config,
+        texts: Texts,
         batch: int,
         residuals: float | np.ndarray,
         seed: int = 0,
@@ -40,7 +69,7 @@ class DecodeTask:
         self.module = decoder
         self._encoder = text_encoder.eval()
         self._text_tokenizer, self._tokenizer, self._config = text_tokenizer, decoder_tokenizer, config
-        self._batch, self._seed = batch, seed
+        self._texts, self._batch, self._seed = texts, batch, seed
         self._residuals = None if isinstance(residuals, float) else residuals
         self._length = residuals if isinstance(residuals, float) else float(np.linalg.norm(residuals, axis=1).mean())
 
@@ -48,31 +77,15 @@ class DecodeTask:
         hidden = [p for layer in self.module.stack.blocks for p in layer.parameters() if p.ndim == 2]
         return [{"params": list(self.module.parameters()), "hidden": hidden}]
 
-    def _texts(self, seeds: range, count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
-        """(heard, said): whatever the phrasing that an embedding stands for, it is decoded into the canonical one.
-
-        States most often, for they are the longest and what the robot says; captions and answers beside them. Half of the texts
-        are heard canonically too: near them lie the predictions.
-        """
-        out: list[tuple[str, str]] = []
-        while len(out) < count:
-            stream = training_stream(int(rng.integers(seeds.start, seeds.stop)))
-            for t in rng.uniform(0, SECONDS, PER_WORLD):
-                pairs = told.pairs(stream, t, stream.event_at(t, WINDOW_S), rng)
-                captions = [p for p in pairs if p[0] == "caption"]
-                draw = rng.random()
-                one = pairs[0] if draw < 0.5 else captions[0] if captions and draw < 0.8 else pairs[int(rng.integers(len(pairs)))]
-                out.append((one[3] if rng.random() < 0.5 else one[2], one[3]))
-        return out[:count]
-
     def batch(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self._seed, step])
-        return self._collate(self._texts(TEXT_SEEDS, self._batch, rng), rng)
+        return self._collate(self._texts.draw(self._batch, rng), rng)
 
     def _collate(self, texts: list[tuple[str, str]], rng: np.random.Generator) -> dict[str, Tensor]:
+        noise = mine(self._noise(len(texts), rng) * rng.uniform(0, 1.5, (len(texts), 1)))
+        texts = mine(texts)
         ids, mask = text_tokens(self._text_tokenizer, [heard for heard, _ in texts], self._config.text_encoder)
         out, out_mask = spoken_tokens(self._tokenizer, [said for _, said in texts], self._config.text_decoder)
-        noise = self._noise(len(texts), rng) * rng.uniform(0, 1.5, (len(texts), 1))
         return {"ids": ids, "mask": mask, "out": out, "out_mask": out_mask, "noise": torch.from_numpy(noise.astype(np.float32))}
 
     def _noise(self, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -93,11 +106,11 @@ class DecodeTask:
 
     def evaluate(self) -> dict[str, float]:
         """Share of held-out texts that come back word for word, from their own embedding and from one with noise."""
-        rng = np.random.default_rng(3)
-        texts = [said for _, said in self._texts(HELD_TEXT_SEEDS, 120, rng)]
-        ids, mask = text_tokens(self._text_tokenizer, texts, self._config.text_encoder)
+        rng, device = np.random.default_rng(3), next(self.module.parameters()).device
+        texts = self._texts.held(HELD_TEXTS, rng)
+        ids, mask = (x.to(device) for x in text_tokens(self._text_tokenizer, texts, self._config.text_encoder))
         vectors = F.normalize(self._encoder(ids, mask).float(), dim=-1)
-        noise = torch.from_numpy(self._noise(len(texts), rng).astype(np.float32))
+        noise = torch.from_numpy(self._noise(len(texts), rng).astype(np.float32)).to(device)
         figures = {}
         for name, v in (("exact", vectors), ("exact_noisy", F.normalize(vectors + noise, dim=-1))):
             out, _ = self.module.generate(v)

@@ -1,12 +1,16 @@
 """Stages 1 and 2 at the paper's size: rows of (frames, query, target), the X-Encoder frozen or, in the last phase, trained too.
 
 Knows nothing of where rows come from. Every rank reads its own rows only, so that meanings are numbered by what their texts are.
+
+Shapes: B rows of this rank, T frames, H x W pixels, N visual tokens, C the X-Encoder's width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,65 +21,34 @@ from torch import Tensor, nn
 from vljepa_ros.model import ModelConfig, Tokenizer
 from vljepa_ros.model.preprocess import normalise
 
-from ..order import Order
-from ..ranks import mine
+from .batches import Batch, Rows, Streamed
 from .contrastive import Y_ENCODER_MULTIPLIER, AlignModule, Contrastive
 from .tokens import query_tokens, text_tokens
 
+EVALUATED = 32  # rows at once
+
 
 class Row(Protocol):
-    frames_THWC: np.ndarray  # uint8 RGB, at the checkpoint's size and number of frames
     query: str  # may be empty
     target: str
+    # frames_THWC: uint8 RGB, at the model's size, T of the phase or 1; or features: what the X-Encoder sees in them
 
 
-class JointTask(Contrastive):
-    """`rows` in the order of (seed, step); the last `held` of them choose the best weights and are never trained on."""
+@dataclass(frozen=True)
+class Collate:
+    """Rows to a batch. Can be pickled: worker processes do it."""
 
-    seen = "frames"
+    tokenizers: dict[str, Tokenizer]
+    config: ModelConfig
+    frames: int  # of a clip; a picture is repeated to as many
+    seen: str = "frames"  # or "features"
 
-    def __init__(
-        self,
-        module: AlignModule,
-        vision: nn.Module,
-        tokenizers: dict[str, Tokenizer],
-        config: ModelConfig,
-        rows: Sequence[Row],
-        batch: int,
-        held: int,
-        seed: int = 0,
-        multiplier: float = Y_ENCODER_MULTIPLIER,
-        vision_multiplier: float = 1.0,
-    ) -> None:
-        """`vision` is trained, at `vision_multiplier` of the learning rate, where `module` holds it, and frozen where not."""
-        super().__init__(module, batch, multiplier)
-        if not 0 < held < len(rows):
-            raise ValueError(f"held must leave rows on both sides, got {held} of {len(rows)} rows")
-        self.trains_vision = hasattr(module, "vision")
-        self._vision = module.vision if self.trains_vision else vision.eval().requires_grad_(False)
-        self._vision_multiplier = vision_multiplier
-        self._tokenizers, self._config, self._rows = tokenizers, config, rows
-        self._order = Order(len(rows) - held, batch, seed)
-        self._held = range(len(rows) - held, len(rows))
-
-    def groups(self) -> list[dict[str, Any]]:
-        vision = {"params": list(self._vision.parameters()), "multiplier": self._vision_multiplier}
-        return [*super().groups(), *([vision] if self.trains_vision else [])]
-
-    def visual(self, batch: dict[str, Tensor]) -> Tensor:
-        frames_BTCHW = normalise(batch["frames"], self._config.preprocess, batch["frames"].device)
-        with torch.set_grad_enabled(self.trains_vision and torch.is_grad_enabled()):
-            return self._vision(frames_BTCHW).float()
-
-    def batch(self, step: int) -> dict[str, Tensor]:
-        return self._collate([self._rows[i] for i in mine(self._order.at(step))])
-
-    def _collate(self, rows: list[Row]) -> dict[str, Tensor]:
+    def __call__(self, rows: Sequence[Row]) -> Batch:
         texts = {text: i for i, text in enumerate(dict.fromkeys(row.target for row in rows))}
-        query_ids, query_mask = query_tokens(self._tokenizers["query"], [row.query for row in rows], self._config.predictor)
-        ids, mask = text_tokens(self._tokenizers["text"], list(texts), self._config.text_encoder)
+        query_ids, query_mask = query_tokens(self.tokenizers["query"], [row.query for row in rows], self.config.predictor)
+        ids, mask = text_tokens(self.tokenizers["text"], list(texts), self.config.text_encoder)
         return {
-            "frames": torch.from_numpy(np.stack([row.frames_THWC for row in rows])),
+            self.seen: torch.from_numpy(np.stack([self._seen(row) for row in rows])),
             "query_ids": query_ids,
             "query_mask": query_mask,
             "ids": ids,
@@ -87,13 +60,74 @@ class JointTask(Contrastive):
             "wrong_group": torch.zeros(0, dtype=torch.long),
         }
 
+    def _seen(self, row: Row) -> np.ndarray:
+        if self.seen == "features":
+            return row.features
+        clip = row.frames_THWC
+        if len(clip) not in (1, self.frames):
+            raise ValueError(f"a row has {len(clip)} frames, {self.frames} are needed, or 1 that is repeated")
+        return clip if len(clip) == self.frames else np.repeat(clip, self.frames, 0)
+
+
+class JointTask(Contrastive):
+    """`held` gives the rows that choose the best weights, always the same and in the same order; never trained on."""
+
+    def __init__(
+        self,
+        module: AlignModule,
+        vision: nn.Module | None,
+        collate: Collate,
+        batches: Rows | Streamed,
+        held: Callable[[], Iterable[Row]],
+        batch: int,
+        multiplier: float = Y_ENCODER_MULTIPLIER,
+        vision_multiplier: float = 1.0,
+    ) -> None:
+        """`vision` is trained, at `vision_multiplier` of the learning rate, where `module` holds it, and frozen where not; None
+        where rows bring features. `batch`: rows of all ranks."""
+        super().__init__(module, batch, multiplier)
+        self.seen = collate.seen
+        self.trains_vision = hasattr(module, "vision")
+        if self.seen == "features":
+            if self.trains_vision:
+                raise ValueError("an X-Encoder that is trained needs frames, these rows have features: train without a cache")
+            self._vision = None
+        else:
+            self._vision = module.vision if self.trains_vision else vision.eval().requires_grad_(False)
+        self._vision_multiplier = vision_multiplier
+        self._collate, self._batches, self._held = collate, batches, held
+
+    def groups(self) -> list[dict[str, Any]]:
+        if not self.trains_vision:
+            return super().groups()
+        return [*super().groups(), {"params": list(self._vision.parameters()), "multiplier": self._vision_multiplier}]
+
+    def visual(self, batch: Batch) -> Tensor:
+        if self._vision is None:
+            return batch["features"].float()
+        frames_BTCHW = normalise(batch["frames"], self._collate.config.preprocess, batch["frames"].device)
+        with torch.set_grad_enabled(self.trains_vision and torch.is_grad_enabled()):
+            return self._vision(frames_BTCHW).float()
+
+    def batch(self, step: int) -> Batch:
+        return self._batches.at(step)
+
+    def data_state(self, step: int) -> Any:
+        return self._batches.state(step)
+
+    def resume_data(self, step: int, state: Any) -> None:
+        self._batches.resume(step, state)
+
+    def report(self) -> str:
+        return self._batches.report()
+
     def evaluate(self) -> dict[str, float]:
         """Share of held-out rows whose target is nearest among all held-out targets."""
         device = next(self.module.parameters()).device
         predicted, target, group = [], [], []
-        for start in range(0, len(self._held), 32):
-            batch = self._collate([self._rows[i] for i in self._held[start : start + 32]])
-            batch = {name: value.to(device) for name, value in batch.items()}
+        held = iter(self._held())
+        while rows := list(islice(held, EVALUATED)):
+            batch = {name: value.to(device) for name, value in self._collate(rows).items()}
             p, t, _ = self.vectors(batch)
             predicted.append(F.normalize(p, dim=-1))
             target.append(F.normalize(t, dim=-1))
