@@ -16,7 +16,7 @@ from vljepa_training.recipes import tabletop_ci
 from vljepa_training.score import lines, main, score
 from vljepa_training.sources.annotated import AnnotatedBag, Pairing
 from vljepa_training.tabletop.bag import BagOptions, write_bag
-from vljepa_training.train import Run
+from vljepa_training.tabletop_run import Run
 
 STATES = ("The lamp is off.", "The lamp is on.", "The drawer is open.")
 COLOURS = ((30, 40, 60), (230, 220, 90), (60, 200, 220))

@@ -11,7 +11,7 @@ import torch
 from vljepa_ros.model import VLJEPA, Predictor, VisionEncoder
 from vljepa_ros.model.random_checkpoint import make_tiny
 from vljepa_training.recipes import tabletop_ci
-from vljepa_training.train import Run
+from vljepa_training.tabletop_run import Run
 
 
 @pytest.fixture

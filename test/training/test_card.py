@@ -15,7 +15,7 @@ from vljepa_ros.model import VLJEPA, checkpoint
 from vljepa_training import card
 from vljepa_training.card import main, number
 from vljepa_training.tabletop import dataset
-from vljepa_training.train import FIRST_STILL
+from vljepa_training.tabletop_run import FIRST_STILL
 
 LITERALS = r"2512\.10942|V-JEPA 2|ROS 2|ros2|apache-2\.0|95 %|norm 1|\b[a-z]+\d+\b"  # names with a digit in them
 ACTIONS = {"value": 0.5714, "low": 0.3111, "high": 0.8222, "n": 77}

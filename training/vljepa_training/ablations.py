@@ -32,7 +32,7 @@ from .stages.align import Y_ENCODER_MULTIPLIER, AlignTask
 from .stages.features import choose_clips
 from .tabletop.balance import family
 from .tabletop.samples import TabletopStore
-from .train import STAGES, Run
+from .tabletop_run import STAGES, Run
 from .trainer import Schedule, train
 
 log = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from .recipes import Recipe
 from .tabletop import dataset
 from .tabletop.scene import COLOURS, HELD_OUT_PAIRS, SHAPES
 from .tabletop.state import EVENTS
-from .train import FIRST_STILL
+from .tabletop_run import FIRST_STILL
 
 TEMPLATE = "card.md.j2"
 NO_FIGURES = ("checkpoint", "sha256", "seed", "seconds", "action_confused")

@@ -39,10 +39,15 @@ def fit_familiarity(features: np.ndarray, held: int, grid: int) -> tuple[Familia
         torch.cat([_described(features[v, s, ::step], grid) for v in range(len(features)) for s in part])
         for part, step in ((range(streams - held), max(1, features.shape[2] // PER_STREAM)), (range(streams - held, streams), 1))
     )
-    familiarity = Familiarity(features.shape[-1], grid)
+    return fit_described(seen_BF, unseen_BF, features.shape[-1], grid)
+
+
+def fit_described(seen_BF: torch.Tensor, unseen_BF: torch.Tensor, hidden_size: int, grid: int) -> tuple[Familiarity, dict]:
+    """The same from clips of training and held-out ones as `Familiarity` describes them. ValueError for fewer than two clips."""
+    familiarity = Familiarity(hidden_size, grid)
     directions = min(familiarity.whiten_FK.shape[1], len(seen_BF) - 1)  # of fewer clips there are no more
     if directions < 1:
-        raise ValueError("one clip alone is no training set to be familiar with; give more streams")
+        raise ValueError("one clip alone is no training set to be familiar with; give more")
     values_F, vectors_FF = torch.linalg.eigh(torch.cov(seen_BF.double().T))  # ascending
     values_F = values_F.clamp(min=FLOOR * values_F[-1])
     familiarity.mean_F.copy_(seen_BF.double().mean(0).half())

@@ -7,7 +7,7 @@ Shapes: B rows of this rank, T frames, H x W pixels, N visual tokens, C the X-En
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
@@ -48,7 +48,7 @@ class Collate:
         query_ids, query_mask = query_tokens(self.tokenizers["query"], [row.query for row in rows], self.config.predictor)
         ids, mask = text_tokens(self.tokenizers["text"], list(texts), self.config.text_encoder)
         return {
-            self.seen: torch.from_numpy(np.stack([self._seen(row) for row in rows])),
+            self.seen: self.frames_of(rows) if self.seen == "frames" else torch.from_numpy(np.stack([row.features for row in rows])),
             "query_ids": query_ids,
             "query_mask": query_mask,
             "ids": ids,
@@ -60,40 +60,39 @@ class Collate:
             "wrong_group": torch.zeros(0, dtype=torch.long),
         }
 
-    def _seen(self, row: Row) -> np.ndarray:
-        if self.seen == "features":
-            return row.features
-        clip = row.frames_THWC
-        if len(clip) not in (1, self.frames):
-            raise ValueError(f"a row has {len(clip)} frames, {self.frames} are needed, or 1 that is repeated")
-        return clip if len(clip) == self.frames else np.repeat(clip, self.frames, 0)
+    def frames_of(self, rows: Sequence[Row]) -> Tensor:
+        """uint8 (B, T, H, W, 3). ValueError for a row of another length."""
+        for row in rows:
+            if len(row.frames_THWC) not in (1, self.frames):
+                raise ValueError(f"a row has {len(row.frames_THWC)} frames, {self.frames} are needed, or 1 that is repeated")
+        clips = (np.repeat(row.frames_THWC, self.frames // len(row.frames_THWC), 0) for row in rows)
+        return torch.from_numpy(np.stack(list(clips)))
 
 
 class JointTask(Contrastive):
-    """`held` gives the rows that choose the best weights, always the same and in the same order; never trained on."""
+    """`held` gives the rows that choose the best weights, always the same and in the same order; never trained on. They have
+    frames, whatever the rows trained on have."""
 
     def __init__(
         self,
         module: AlignModule,
-        vision: nn.Module | None,
+        vision: nn.Module,
         collate: Collate,
         batches: Rows | Streamed,
         held: Callable[[], Iterable[Row]],
         batch: int,
         multiplier: float = Y_ENCODER_MULTIPLIER,
         vision_multiplier: float = 1.0,
+        seen: str = "frames",
     ) -> None:
-        """`vision` is trained, at `vision_multiplier` of the learning rate, where `module` holds it, and frozen where not; None
-        where rows bring features. `batch`: rows of all ranks."""
+        """`vision` is trained, at `vision_multiplier` of the learning rate, where `module` holds it, and frozen where not.
+        `collate`: of the held-out rows. `batch`: rows of all ranks. `seen`: what `batches` bring, "frames" or "features"."""
         super().__init__(module, batch, multiplier)
-        self.seen = collate.seen
+        self.seen = seen
         self.trains_vision = hasattr(module, "vision")
-        if self.seen == "features":
-            if self.trains_vision:
-                raise ValueError("an X-Encoder that is trained needs frames, these rows have features: train without a cache")
-            self._vision = None
-        else:
-            self._vision = module.vision if self.trains_vision else vision.eval().requires_grad_(False)
+        if self.trains_vision and seen == "features":
+            raise ValueError("an X-Encoder that is trained needs frames, these rows have features: train without a cache")
+        self._vision = module.vision if self.trains_vision else vision.eval().requires_grad_(False)
         self._vision_multiplier = vision_multiplier
         self._collate, self._batches, self._held = collate, batches, held
 
@@ -103,7 +102,7 @@ class JointTask(Contrastive):
         return [*super().groups(), {"params": list(self._vision.parameters()), "multiplier": self._vision_multiplier}]
 
     def visual(self, batch: Batch) -> Tensor:
-        if self._vision is None:
+        if "features" in batch:
             return batch["features"].float()
         frames_BTCHW = normalise(batch["frames"], self._collate.config.preprocess, batch["frames"].device)
         with torch.set_grad_enabled(self.trains_vision and torch.is_grad_enabled()):
@@ -121,19 +120,18 @@ class JointTask(Contrastive):
     def report(self) -> str:
         return self._batches.report()
 
-    def evaluate(self) -> dict[str, float]:
-        """Share of held-out rows whose target is nearest among all held-out targets."""
-        device = next(self.module.parameters()).device
-        predicted, target, group = [], [], []
-        held = iter(self._held())
+    def held_vectors(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """(predicted, target, group) of held-out rows, some at a time, vectors of norm 1."""
+        device, held = next(self.module.parameters()).device, iter(self._held())
         while rows := list(islice(held, EVALUATED)):
             batch = {name: value.to(device) for name, value in self._collate(rows).items()}
-            p, t, _ = self.vectors(batch)
-            predicted.append(F.normalize(p, dim=-1))
-            target.append(F.normalize(t, dim=-1))
-            group.append(batch["group"])
-        group = torch.cat(group)
-        found = (torch.cat(predicted) @ torch.cat(target).T).argmax(-1)
+            predicted, target, _ = self.vectors(batch)
+            yield F.normalize(predicted.float(), dim=-1), F.normalize(target.float(), dim=-1), batch["group"]
+
+    def evaluate(self) -> dict[str, float]:
+        """Share of held-out rows whose target is nearest among all held-out targets."""
+        predicted, target, group = map(torch.cat, zip(*self.held_vectors()))
+        found = (predicted @ target.T).argmax(-1)
         top1 = (group[found] == group).float().mean().item()
         return {"score": top1, "top1": top1, "chance": 1 / len(group.unique())}
 

@@ -1,0 +1,64 @@
+"""What a phase of the paper's size reads: streamed by workers, or seen once by the X-Encoder and kept; and what chooses weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+from torch import Tensor
+
+from vljepa_ros.model import ModelConfig
+
+from .joint_recipes import Phase
+from .ranks import rank, world
+from .sources.listing import Listing
+from .sources.loader import Loader
+from .sources.media import Shape
+from .sources.mixture import Mixture
+from .sources.sample import Sample, Share
+from .stages.batches import Rows, Streamed
+from .stages.joint import Collate
+
+HELD = "held"  # the group of the sources file that chooses the best weights
+
+
+class JointData:
+    """`workers`: reading processes of each rank. `held`: rows that choose the best weights."""
+
+    def __init__(self, listing: Listing, workers: int, held: int) -> None:
+        """ValueError where nothing is held out."""
+        if HELD not in listing.groups:
+            raise ValueError(f"{listing.file} has no group {HELD!r}: give it data that is never trained on, to choose weights by")
+        if held < 2:
+            raise ValueError(f"held must be at least 2 rows, got {held}")
+        self._listing, self._workers, self._held = listing, workers, held
+        self.sha256 = sha256(listing.file.read_bytes()).hexdigest()
+
+    def streamed(self, phase: Phase, config: ModelConfig, collate: Collate) -> Streamed:
+        return Streamed(partial(self._loader, phase, config, collate))
+
+    def _loader(self, phase: Phase, config: ModelConfig, collate: Collate, step: int, state: dict | None) -> Loader:
+        mixture = partial(self._mixture, phase.mixture, config, phase.frames, phase.schedule.seed)
+        return Loader(mixture, collate, phase.schedule.batch // world(), self._workers, rank(), world(), step, state)
+
+    def drawn(self, phase: Phase, config: ModelConfig, count: int) -> Iterator[Sample]:
+        """The first samples of the phase's data, read here; fewer where one of its sources has no more."""
+        return _once(self._mixture(phase.mixture, config, phase.frames, phase.schedule.seed, Share()), count)
+
+    def held(self, config: ModelConfig, frames: int) -> Iterator[Sample]:
+        """Always the same ones."""
+        return _once(self._mixture({HELD: 1.0}, config, frames, 0, Share()), self._held)
+
+    def _mixture(self, shares: Mapping[str, float], config: ModelConfig, frames: int, seed: int, share: Share) -> Mixture:
+        return self._listing.mixture(shares, Shape(frames, config.vision.image_size), seed, share)
+
+
+def _once(mixture: Mixture, count: int) -> Iterator[Sample]:
+    """Up to `count` samples, and none twice."""
+    for _ in range(count):
+        sample = mixture.next()
+        if any(source.epoch for source in mixture.sources):
+            return
+        yield sample
