@@ -111,6 +111,39 @@ def test_any_number_of_sigints_ends_a_node_with_status_0(bench: Any, start: Any,
     assert "released" in (tmp_path / "slow.log").read_text()
 
 
+TICKING = """
+import gc, sys
+from vljepa_ros.nodes.decoder_node import DecoderNode
+from vljepa_ros.nodes.lifecycle import run
+
+class Ticking(DecoderNode):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.ticks, self.before = 0, 0
+        self.ticking = self.create_timer(0.001, self.tick)
+
+    def tick(self):
+        self.ticks += 1
+        if self.ticks == 500:
+            gc.collect()
+            self.before = sys.getallocatedblocks()
+        if self.ticks == 3500:
+            gc.collect()
+            print("blocks", sys.getallocatedblocks() - self.before, flush=True)
+            self.ended.set_result(0)
+
+run(Ticking)
+"""
+
+
+def test_a_process_does_not_grow_by_what_wakes_it(start: Any, tmp_path: Path) -> None:
+    """Ten million wakeups a week: not even a small object may stay behind each."""
+    process = start("ticking", program=["-c", TICKING], autostart=False)
+    assert process.wait(STARTS_S) == 0
+    grown = int((tmp_path / "ticking.log").read_text().split("blocks")[1].split()[0])
+    assert grown < 1000, "of 3,000 wakeups"
+
+
 def test_a_process_outlives_a_missing_checkpoint(bench: Any, start: Any, tmp_path: Path) -> None:
     process = start("predictor_node", checkpoint=tmp_path / "nowhere")
     bench.until(lambda: bench.status("predictor_node: node"), "the node", STARTS_S)
