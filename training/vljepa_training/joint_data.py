@@ -1,4 +1,4 @@
-"""What a phase of the paper's size reads: streamed by workers, or seen once by the X-Encoder and kept; and what chooses weights."""
+"""What a phase of the paper's size reads (streamed by workers, or seen once and kept as features), and what chooses its weights."""
 
 from __future__ import annotations
 

@@ -25,8 +25,7 @@ from vljepa_ros.model.preprocess import normalise
 
 from .familiarity import fit_described
 from .joint_data import JointData
-from .joint_recipes import JointRecipe, Phase, phase_config
-from .losses import InfoNCE
+from .joint_recipes import JointRecipe, Phase, criterion, phase_config
 from .ranks import everybodys, rank, world
 from .recompute import recompute
 from .stages.contrastive import AlignModule
@@ -63,8 +62,8 @@ class JointRun:
         if changed := [name for name in before if name in facts and before[name] != facts[name]]:
             name = changed[0]
             raise ValueError(
-                f"{self.folder} began with other {name} (sha256 {before[name][:12]}, now {facts[name][:12]}); give those, or another "
-                "folder for --runs"
+                f"{self.folder} began with other {name} (sha256 {before[name][:12]}, now {facts[name][:12]}); give those, or "
+                "another folder for --runs"
             )
         everybodys(None)  # all have looked before rank 0 writes
         if rank() == 0:
@@ -97,7 +96,7 @@ class JointRun:
         module = self._module(parts, vision if phase.train_vision else None)
         if phase.recompute:
             recompute(module)
-        frames = Collate(self.begin.tokenizers, config, config.vision.frames)
+        frames = self._collate(config)
         features = replace(frames, seen="features")
         if phase.cached:
             encode = partial(self._encode, vision, config, frames)
@@ -123,19 +122,20 @@ class JointRun:
         log.info("%s: one process, nothing is shared out by %s; torchrun starts several", name, schedule.parallel)
         return replace(schedule, parallel="none")
 
+    def _collate(self, config: ModelConfig) -> Collate:
+        query_free = self.recipe.knobs["query_free_query"].value
+        return Collate(self.begin.tokenizers, config, config.vision.frames, query_free=query_free)
+
     def _config(self, phase: Phase) -> ModelConfig:
         return phase_config(replace(self.recipe, model=self.begin.config), phase)
 
     def _parts(self, config: ModelConfig, done: tuple[Phase, ...]) -> dict[str, nn.Module]:
         """New modules on the CPU with the weights that the phases `done` have come to, one after the other."""
-        knobs = self.recipe.knobs
-        criterion = InfoNCE(knobs["temperature"].value)
-        criterion.log_scale.requires_grad_(knobs["learnable_temperature"].value)
         parts: dict[str, nn.Module] = {
             "vision": VisionEncoder(config.vision),
             "predictor": Predictor(config.predictor, config.vision.hidden_size, config.dim),
             "text_encoder": TextEncoder(config.text_encoder, config.dim),
-            "criterion": criterion,
+            "criterion": criterion(self.recipe),
         }
         for name, module in parts.items():
             if name in self.begin.modules:
@@ -164,7 +164,7 @@ class JointRun:
         """The Y-Decoder, on texts alone, with the residuals that predictions of held-out rows have now."""
         last = self.recipe.phases[-1]
         config, parts = self._config(last), self._parts(self._config(last), self.recipe.phases)
-        collate = Collate(self.begin.tokenizers, config, config.vision.frames)
+        collate = self._collate(config)
         module = self._module(parts).eval()
         task = JointTask(
             module, parts["vision"].to(self.device), collate, None, partial(self.data.held, config, last.frames), world()
@@ -174,8 +174,8 @@ class JointRun:
         schedule = self._shared(self.recipe.decode, DECODE)
         decoder, tokenizers = self._decoder(config).to(self.device), self.begin.tokenizers
         spoken = DecodeTask(
-            decoder, module.text_encoder, tokenizers["text"], tokenizers["decoder"], config, self.texts, schedule.batch, residuals,
-            schedule.seed,
+            decoder, module.text_encoder, tokenizers["text"], tokenizers["decoder"], config, self.texts,
+            schedule.batch, residuals, schedule.seed,
         )  # fmt: skip
         return train(spoken, schedule, self.folder / DECODE)
 
@@ -200,7 +200,7 @@ class JointRun:
         log.info("checkpoint written to %s", out)
 
     def _familiarity(self, vision: nn.Module, config: ModelConfig, phase: Phase) -> tuple[nn.Module, dict[str, float]]:
-        collate = Collate(self.begin.tokenizers, config, config.vision.frames)
+        collate = self._collate(config)
 
         def described(samples: Iterator) -> Tensor:
             found = []

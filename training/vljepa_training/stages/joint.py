@@ -42,13 +42,15 @@ class Collate:
     config: ModelConfig
     frames: int  # of a clip; a picture is repeated to as many
     seen: str = "frames"  # or "features"
+    query_free: str = ""  # what is asked where a row has no query
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         texts = {text: i for i, text in enumerate(dict.fromkeys(row.target for row in rows))}
-        query_ids, query_mask = query_tokens(self.tokenizers["query"], [row.query for row in rows], self.config.predictor)
+        queries = [row.query or self.query_free for row in rows]
+        query_ids, query_mask = query_tokens(self.tokenizers["query"], queries, self.config.predictor)
         ids, mask = text_tokens(self.tokenizers["text"], list(texts), self.config.text_encoder)
         return {
-            self.seen: self.frames_of(rows) if self.seen == "frames" else torch.from_numpy(np.stack([row.features for row in rows])),
+            self.seen: self.frames_of(rows) if self.seen == "frames" else _features_of(rows),
             "query_ids": query_ids,
             "query_mask": query_mask,
             "ids": ids,
@@ -67,6 +69,10 @@ class Collate:
                 raise ValueError(f"a row has {len(row.frames_THWC)} frames, {self.frames} are needed, or 1 that is repeated")
         clips = (np.repeat(row.frames_THWC, self.frames // len(row.frames_THWC), 0) for row in rows)
         return torch.from_numpy(np.stack(list(clips)))
+
+
+def _features_of(rows: Sequence[Row]) -> Tensor:
+    return torch.from_numpy(np.stack([row.features for row in rows]))
 
 
 class JointTask(Contrastive):
