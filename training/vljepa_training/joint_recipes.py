@@ -242,8 +242,8 @@ def single_gpu_pretrain() -> JointRecipe:
         "image_cached": Choice(500_000, "0.24 TiB of features, ten epochs of them"),
         "video_cached": Choice(250_000, "0.48 TiB of features, six epochs of them"),
     }
-    images = _schedule(knobs, 2_500, 2_048, micro=16, parallel="none")
-    videos = _schedule(knobs, 1_500, 1_024, micro=4, parallel="none")
+    images = _schedule(knobs, 2_500, 2_048, micro=12, parallel="none")
+    videos = _schedule(knobs, 1_500, 1_024, micro=3, parallel="none")
     return JointRecipe(
         "single_gpu_pretrain",
         paper(),
@@ -263,7 +263,7 @@ def single_gpu_sft() -> JointRecipe:
         "sft_frames": Choice(8, "as stage 1 on this card: the features of a clip are 2 MiB"),
         "sft_cached": Choice(250_000, "0.48 TiB of features, four epochs of them; those of stage 1 can be deleted"),
     }
-    schedule = _schedule(knobs, 2_000, 512, knobs["sft_lr"].value, decay="cosine", micro=4, parallel="none")
+    schedule = _schedule(knobs, 2_000, 512, knobs["sft_lr"].value, decay="cosine", micro=3, parallel="none")
     phase = Phase("sft", knobs["sft_frames"].value, sft.phases[0].mixture, schedule, cached=knobs["sft_cached"].value)
     return replace(sft, name="single_gpu_sft", phases=(phase,), knobs=knobs, begin="single_gpu_pretrain")
 
