@@ -84,7 +84,7 @@ def phase_cost(recipe: JointRecipe, phase: Phase, ranks: int) -> PhaseCost:
     share = -(-schedule.batch // ranks)
     rows = min(schedule.micro or share, share)
     sizes = Sizes(rows, recipe.knobs["query_tokens"].value, recipe.knobs["target_tokens"].value, schedule.bf16)
-    at_once = {part: measured(config, part, trains[part], sizes) for part in PARTS}
+    at_once = {part: measured(config, part, trains, sizes) for part in PARTS}
     parts = modules(config)
     trained = {part: _count(parts[part], trained=True) * trains[part] for part in PARTS}
     return PhaseCost(

@@ -40,11 +40,14 @@ class Footprint(NamedTuple):
     peak: int  # bytes at most at one time, beside parameters, their gradients and the inputs
 
 
+_MODE = FakeTensorMode(allow_non_fake_inputs=True)  # one for all: a tensor of another mode would be taken for a new one
+
+
 @contextlib.contextmanager
-def unreal() -> Iterator[FakeTensorMode]:
+def unreal() -> Iterator[None]:
     """Inside, tensors that are made take no memory, and attention takes the fused kernel whatever its size, as on a GPU."""
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode, mock.patch.object(attention, "PLAIN_SCORES", 0):
-        yield mode
+    with _MODE, mock.patch.object(attention, "PLAIN_SCORES", 0):
+        yield
 
 
 def build(make: Callable[[], nn.Module]) -> nn.Module:
@@ -70,7 +73,7 @@ def measure(module: nn.Module, inputs: tuple[Tensor, ...], train: bool, bf16: bo
             saved[_key(x)] = x.untyped_storage()
         return x
 
-    forward, backward = (FlopCounterMode(display=False, custom_mapping=_FUSED) for _ in range(2))
+    forward, backward = flop_counter(), flop_counter()
     with _Live() as live:
         hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x)
         with forward, hooks, torch.set_grad_enabled(train), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -83,6 +86,14 @@ def measure(module: nn.Module, inputs: tuple[Tensor, ...], train: bool, bf16: bo
     for parameter in module.parameters():
         parameter.grad = None
     return Footprint(forward.get_total_flops(), backward.get_total_flops() if train else 0, kept, live.peak)
+
+
+def flop_counter() -> FlopCounterMode:
+    """Counts what is run inside, of no matter which module: its own way of knowing modules fails under `torch.autograd.grad`."""
+    counter = FlopCounterMode(display=False, custom_mapping=_FUSED)
+    counter.mod_tracker = contextlib.nullcontext()
+    counter.mod_tracker.parents = {"Global"}
+    return counter
 
 
 def _key(tensor: Tensor) -> int:

@@ -16,6 +16,7 @@ from torch import nn
 from vljepa_ros.model import ModelConfig, paper, tiny
 
 from .losses import InfoNCE
+from .optimizers import BETAS
 from .trainer import Schedule
 
 
@@ -90,7 +91,7 @@ KNOBS = {
     "temperature": Choice(0.07, "CLIP's start, which the paper's loss cites; open re-implementations take it too"),
     "learnable_temperature": Choice(True, "as in CLIP, and clamped at a scale of 100 as there (losses.MAX_SCALE)"),
     "optimizer": Choice("adamw", "what all the parts were trained with; fsdp2 can scatter its state, and not Muon's"),
-    "betas": Choice("(0.9, 0.98)", "fixed in optimizers.py: the short memory of CLIP, whose loss is noisy at the start"),
+    "betas": Choice(BETAS, "fixed in optimizers.py: the short memory of CLIP, whose loss is noisy at the start"),
     "weight_decay": Choice(0.05, "of matrices; between CLIP's 0.2 and V-JEPA 2's 0.04, and at 5e-5 it hardly moves anything"),
     "warmup": Choice(2000, "CLIP's steps, a tenth of a phase at most: projections begin at random and would shake the rest"),
     "clip_norm": Choice(1.0, "usual for Transformers; it bites while projections are random and seldom after"),
@@ -270,7 +271,12 @@ def single_gpu_sft() -> JointRecipe:
 
 def tiny_joint() -> JointRecipe:
     """Every kind of phase (pictures, videos from cached features, X-Encoder trained, SFT) with a model 16 wide, in seconds."""
-    knobs = {**KNOBS, **SFT_KNOBS, "ranks": Choice(1, "any"), "precision": Choice("fp32", "16 dimensions want no fewer bits")}
+    knobs = {
+        **KNOBS,
+        **SFT_KNOBS,
+        "ranks": Choice(1, "one process"),
+        "precision": Choice("fp32", "16 dimensions want no fewer bits"),
+    }
 
     def few(**more: Any) -> Schedule:
         every = {"eval_every": 3, "save_every": 2, "parallel": "none"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -35,14 +35,15 @@ def modules(config: ModelConfig) -> dict[str, nn.Module]:
     return {part: _built(part, json.dumps(config.to_dict())) for part in PARTS}
 
 
-def measured(config: ModelConfig, part: str, train: bool, sizes: Sizes) -> Footprint:
-    """`config`: with clips of the phase's length."""
+def measured(config: ModelConfig, part: str, trains: Mapping[str, bool], sizes: Sizes) -> Footprint:
+    """`config`: with clips of the phase's length. `trains`: which parts are trained; a trained X-Encoder wants a gradient."""
     shape = {
         "vision": (config.vision.frames, config.vision.image_size),
         "predictor": (config.vision.tokens, config.vision.hidden_size, sizes.query_tokens),
         "text_encoder": (sizes.target_tokens,),
     }
-    return _measured(modules(config)[part], part, (sizes.rows, *shape[part]), train, sizes.bf16)
+    flags = (trains[part], part == "predictor" and trains["vision"], sizes.bf16)
+    return _measured(modules(config)[part], part, (sizes.rows, *shape[part]), *flags)
 
 
 @cache
@@ -73,9 +74,11 @@ def _built(part: str, values: str) -> nn.Module:
 
 
 @cache
-def _measured(module: nn.Module, part: str, shape: tuple[int, ...], train: bool, bf16: bool) -> Footprint:
+def _measured(module: nn.Module, part: str, shape: tuple[int, ...], train: bool, onward: bool, bf16: bool) -> Footprint:
     with unreal():
-        return measure(module, tuple(_inputs(part, *shape)), train, bf16)
+        inputs = tuple(_inputs(part, *shape))
+        inputs[0].requires_grad_(onward)
+        return measure(module, inputs, train, bf16)
 
 
 def _inputs(part: str, rows: int, first: int, *rest: int) -> Iterable[Tensor]:
