@@ -29,8 +29,9 @@ SMALL = PredictorConfig(
 
 @pytest.fixture(autouse=True)
 def fused(monkeypatch):
-    """Real tensors take the same attention kernel as those without memory."""
+    """Real tensors take the same way through attention as those without memory."""
     monkeypatch.setattr(attention, "PLAIN_SCORES", 0)
+    monkeypatch.setattr(attention, "GROUPED_AND_MASKED", ())
 
 
 def tiny_parts(device: str) -> dict[str, tuple[nn.Module, callable, bool]]:

@@ -45,8 +45,8 @@ _MODE = FakeTensorMode(allow_non_fake_inputs=True)  # one for all: a tensor of a
 
 @contextlib.contextmanager
 def unreal() -> Iterator[None]:
-    """Inside, tensors that are made take no memory, and attention takes the fused kernel whatever its size, as on a GPU."""
-    with _MODE, mock.patch.object(attention, "PLAIN_SCORES", 0):
+    """Inside, tensors that are made take no memory, and attention does as on a GPU."""
+    with _MODE, mock.patch.multiple(attention, PLAIN_SCORES=0, GROUPED_AND_MASKED=()):
         yield
 
 

@@ -176,7 +176,9 @@ def paper_v2_sft() -> JointRecipe:
     knobs = {
         **KNOBS,
         **SFT_KNOBS,
-        "sft_frames": Choice(32, "as stage 1 ends: the X-Encoder has been adapted to 32"),
+        "sft_frames": Choice(
+            32, "as stage 1 ends, to which the X-Encoder is adapted; the published 2.5 days are three times what `cost.py` finds"
+        ),
     }
     knobs["sft_mixture"] = Choice(
         sft_mixture(knobs["sft_replay"].value, {"image": 1.0, "video": 1.0}),
