@@ -45,6 +45,21 @@ def test_equals_the_definition(device, dtype, tolerance, masked, heads, kv_heads
         torch.testing.assert_close(a.float(), b.float(), rtol=2 * tolerance, atol=2 * tolerance)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_where_no_kernel_takes_grouped_heads_with_a_mask_each_head_has_its_keys(device, monkeypatch):
+    monkeypatch.setattr(attention, "GROUPED_AND_MASKED", ())
+    asked, fused = [], F.scaled_dot_product_attention
+    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *a, **b: asked.append((a[1].shape[1], b)) or fused(*a, **b))
+    q, k, v = inputs(5, 70, 4, 2, torch.float32, device)
+    visible = (torch.arange(70) < torch.tensor([[70], [33]])).to(device)
+    out, expected = attend(q, k, v, visible), written_out(q, k, v, visible)
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
+    for a, b in zip(torch.autograd.grad(out.square().sum(), (q, k, v)), torch.autograd.grad(expected.square().sum(), (q, k, v))):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    attend(q, k, v)
+    assert [(heads, more["enable_gqa"]) for heads, more in asked] == [(4, False), (2, True)]
+
+
 def test_causal_stays_causal_in_bf16():
     q, k, v = inputs(70, 70, 2, 2, torch.bfloat16, "cpu")
     gradient = torch.autograd.grad(attend(q, k, v, causal=True)[:, :, 10].float().sum(), v)[0]

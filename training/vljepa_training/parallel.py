@@ -112,7 +112,7 @@ class Sharded(Single):
         self._scalars = [p for p in module.parameters() if p.ndim == 0]
         self._inside = _Inside(module)
         ignored = set(self._scalars)
-        for block in _blocks(module):
+        for block in blocks(module):
             fully_shard(block, mesh=self._mesh, ignored_params=ignored)
         fully_shard(self._inside, mesh=self._mesh, ignored_params=ignored)
 
@@ -175,10 +175,10 @@ def make(kind: str, module: nn.Module, optimizer: str = "adamw") -> Single:
     return ENGINES[kind](module)
 
 
-def _blocks(module: nn.Module) -> Iterator[nn.Module]:
+def blocks(module: nn.Module) -> Iterator[nn.Module]:
     """The outermost members of lists of modules: the layers of Transformers."""
     for child in module.children():
         if isinstance(child, nn.ModuleList):
             yield from (block for block in child if next(block.parameters(), None) is not None)
         else:
-            yield from _blocks(child)
+            yield from blocks(child)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 PLAIN_SCORES = 512 * 512  # largest N * M per head that goes the plain way
+GROUPED_AND_MASKED = ("cpu",)  # devices whose fused kernel takes both; CUDA's take one, and else every score is held in memory
 PLAIN_QUERIES = 64  # below this many queries the fused kernel's fewer calls win, unless a gradient is wanted
 
 
@@ -29,6 +30,9 @@ def attend(
             return _plain(q_BHND, k_BKMD, v_BKMD, visible_BM)
     mask = None if visible_BM is None else visible_BM[:, None, None, :]
     grouped = q_BHND.shape[1] != k_BKMD.shape[1]
+    if grouped and mask is not None and q_BHND.device.type not in GROUPED_AND_MASKED:
+        each = q_BHND.shape[1] // k_BKMD.shape[1]
+        k_BKMD, v_BKMD, grouped = k_BKMD.repeat_interleave(each, 1), v_BKMD.repeat_interleave(each, 1), False
     return F.scaled_dot_product_attention(q_BHND, k_BKMD, v_BKMD, attn_mask=mask, is_causal=causal, enable_gqa=grouped)
 
 
