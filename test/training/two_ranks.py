@@ -14,7 +14,7 @@ import torch
 from vljepa_ros.model import Predictor, TextEncoder, Tokenizer, VisionEncoder, tiny, train_tokenizer
 from vljepa_training import losses, parallel, ranks
 from vljepa_training.gradcache import cached_backward
-from vljepa_training.stages.batches import Rows
+from vljepa_training.sources.rows import Rows
 from vljepa_training.stages.contrastive import AlignModule
 from vljepa_training.stages.joint import Collate, JointTask, meaning
 from vljepa_training.stages.tokens import text_tokens

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from hashlib import sha256
-from pathlib import Path
 
-from torch import Tensor
 
 from vljepa_ros.model import ModelConfig
 
 from .joint_recipes import Phase
 from .ranks import rank, world
-from .sources.listing import Listing
+from .sources.feed import Feed
+from .sources.listing import HELD, Listing
 from .sources.loader import Loader
 from .sources.media import Shape
 from .sources.mixture import Mixture
 from .sources.sample import Sample, Share
-from .stages.batches import Rows, Streamed
-from .stages.joint import Collate
-
-HELD = "held"  # the group of the sources file that chooses the best weights
+from .stages.joint import Batch, Collate
 
 
 class JointData:
@@ -34,10 +29,10 @@ class JointData:
         if held < 2:
             raise ValueError(f"held must be at least 2 rows, got {held}")
         self._listing, self._workers, self._held = listing, workers, held
-        self.sha256 = sha256(listing.file.read_bytes()).hexdigest()
+        self.sha256 = listing.sha256
 
-    def streamed(self, phase: Phase, config: ModelConfig, collate: Collate) -> Streamed:
-        return Streamed(partial(self._loader, phase, config, collate))
+    def streamed(self, phase: Phase, config: ModelConfig, collate: Collate) -> Feed[Batch]:
+        return Feed(partial(self._loader, phase, config, collate))
 
     def _loader(self, phase: Phase, config: ModelConfig, collate: Collate, step: int, state: dict | None) -> Loader:
         mixture = partial(self._mixture, phase.mixture, config, phase.frames, phase.schedule.seed)

@@ -27,7 +27,6 @@ from .familiarity import fit_described
 from .joint_data import JointData
 from .joint_recipes import JointRecipe, Phase, criterion, phase_config
 from .ranks import everybodys, rank, world
-from .recompute import recompute
 from .stages.contrastive import AlignModule
 from .stages.decode import DecodeTask, Lines
 from .stages.joint import Collate, JointTask
@@ -94,23 +93,21 @@ class JointRun:
         parts = self._parts(config, self.recipe.phases[:number])
         vision = parts["vision"].to(self.device)
         module = self._module(parts, vision if phase.train_vision else None)
-        if phase.recompute:
-            recompute(module)
         frames = self._collate(config)
         features = replace(frames, seen="features")
         if phase.cached:
             encode = partial(self._encode, vision, config, frames)
-            batches = self.data.cached(phase, config, encode, features, self.folder / phase.name / "features")
+            data = self.data.cached(phase, config, encode, features, self.folder / phase.name / "features")
         else:
-            batches = self.data.streamed(phase, config, frames)
+            data = self.data.streamed(phase, config, frames)
         task = JointTask(
-            module, vision, frames, batches, partial(self.data.held, config, phase.frames), phase.schedule.batch,
+            module, vision, frames, data, partial(self.data.held, config, phase.frames), phase.schedule.batch,
             phase.y_multiplier, phase.vision_multiplier, "features" if phase.cached else "frames",
         )  # fmt: skip
         try:
             return train(task, self._shared(phase.schedule, phase.name), self.folder / phase.name)
         finally:
-            batches.close()
+            data.close()
 
     def _module(self, parts: dict[str, nn.Module], vision: nn.Module | None = None) -> AlignModule:
         return AlignModule(parts["predictor"], parts["text_encoder"], parts["criterion"], vision).to(self.device)

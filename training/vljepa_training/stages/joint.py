@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from vljepa_ros.model import ModelConfig, Tokenizer
 from vljepa_ros.model.preprocess import normalise
 
-from .batches import Batch, Rows, Streamed
 from .contrastive import Y_ENCODER_MULTIPLIER, AlignModule, Contrastive
 from .tokens import query_tokens, text_tokens
 
+Batch = dict[str, Tensor]
 EVALUATED = 32  # rows at once
 
 
@@ -32,6 +32,18 @@ class Row(Protocol):
     query: str  # may be empty
     target: str
     # frames_THWC: uint8 RGB, at the model's size, T of the phase or 1; or features: what the X-Encoder sees in them
+
+
+class Data(Protocol):
+    """`sources.feed.Feed` or `sources.rows.Rows`: this rank's batches by step, and what they go on from (see `trainer.Task`)."""
+
+    def batch(self, step: int) -> Batch: ...
+
+    def data_state(self, step: int) -> Any: ...
+
+    def resume_data(self, step: int, state: Any) -> None: ...
+
+    def report(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +96,7 @@ class JointTask(Contrastive):
         module: AlignModule,
         vision: nn.Module,
         collate: Collate,
-        batches: Rows | Streamed,
+        data: Data,
         held: Callable[[], Iterable[Row]],
         batch: int,
         multiplier: float = Y_ENCODER_MULTIPLIER,
@@ -92,7 +104,7 @@ class JointTask(Contrastive):
         seen: str = "frames",
     ) -> None:
         """`vision` is trained, at `vision_multiplier` of the learning rate, where `module` holds it, and frozen where not.
-        `collate`: of the held-out rows. `batch`: rows of all ranks. `seen`: what `batches` bring, "frames" or "features"."""
+        `collate`: of the held-out rows. `batch`: rows of all ranks. `seen`: what `data` brings, "frames" or "features"."""
         super().__init__(module, batch, multiplier)
         self.seen = seen
         self.trains_vision = hasattr(module, "vision")
@@ -100,7 +112,7 @@ class JointTask(Contrastive):
             raise ValueError("an X-Encoder that is trained needs frames, these rows have features: train without a cache")
         self._vision = module.vision if self.trains_vision else vision.eval().requires_grad_(False)
         self._vision_multiplier = vision_multiplier
-        self._collate, self._batches, self._held = collate, batches, held
+        self._collate, self._data, self._held = collate, data, held
 
     def groups(self) -> list[dict[str, Any]]:
         if not self.trains_vision:
@@ -111,20 +123,26 @@ class JointTask(Contrastive):
         if "features" in batch:
             return batch["features"].float()
         frames_BTCHW = normalise(batch["frames"], self._collate.config.preprocess, batch["frames"].device)
-        with torch.set_grad_enabled(self.trains_vision and torch.is_grad_enabled()):
+        if self.trains_vision:
             return self._vision(frames_BTCHW).float()
+        with torch.no_grad():
+            tokens = self._vision(frames_BTCHW)
+        # Cached gradients come a second time, and the Predictor's first layer rounds to this anyway.
+        kind = tokens.device.type
+        batch["features"] = tokens.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else tokens
+        return tokens.float()
 
     def batch(self, step: int) -> Batch:
-        return self._batches.at(step)
+        return self._data.batch(step)
 
     def data_state(self, step: int) -> Any:
-        return self._batches.state(step)
+        return self._data.data_state(step)
 
     def resume_data(self, step: int, state: Any) -> None:
-        self._batches.resume(step, state)
+        self._data.resume_data(step, state)
 
     def report(self) -> str:
-        return self._batches.report()
+        return self._data.report()
 
     def held_vectors(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """(predicted, target, group) of held-out rows, some at a time, vectors of norm 1."""
