@@ -287,6 +287,14 @@ def test_the_command(tmp_path, capsys):
     assert kept["card"]["flops_per_s"] == 1e9 and kept["recipe"]["name"] == "tiny_joint"
 
 
+def test_what_does_not_fit_a_card_is_said_with_the_remedy(capsys):
+    recipe = JOINT_RECIPES["tiny_joint"]()
+    (found, *_) = cost.print_recipe(replace(recipe, phases=recipe.phases[:1]), 1, cost.Card(1e12, 1e3))
+    assert found.bytes > 1e3 and "it does not fit: fewer rows at once (micro)" in capsys.readouterr().out
+    cost.print_recipe(replace(recipe, phases=recipe.phases[:1]), 1)
+    assert "does not fit" not in capsys.readouterr().out
+
+
 def test_ranks_that_cannot_be_are_refused(capsys):
     with pytest.raises(SystemExit):
         cost.main(["tiny_joint", "--ranks", "0"])

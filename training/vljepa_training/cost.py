@@ -24,6 +24,7 @@ from .part_footprints import PARTS, Sizes, contrast, measured, modules
 
 UTILISATION = 0.4  # of a card's peak; what large Transformers reach on many cards lies about there
 FP32, FP16 = 4, 2  # bytes
+BATCHES = 5  # of a rank in main memory: one in use, three that wait, one in the making (trainer.py)
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,11 @@ def _print_phase(cost: PhaseCost, card: Card, utilisation: float) -> None:
     print(f"  an estimate of {cost.card_days(card.flops_per_s * utilisation):.3g} card-days")
     for name, size in cost.memory.items():
         print(f"  {size / 1e9:10.2f} GB {name}")
-    print(f"  {cost.bytes / 1e9:10.2f} GB per rank, {cost.rows} rows at once: {cost.bytes / card.memory:.0%} of the card's")
+    print(
+        f"  {cost.bytes / 1e9:10.2f} GB per rank, {cost.rows} rows at once: {cost.bytes / card.memory:.0%} of the card's", end=""
+    )
+    print("" if cost.bytes < card.memory else "; it does not fit: fewer rows at once (micro), more ranks, or fsdp2")
+    print(f"  {BATCHES * cost.memory['batch'] / 1e9:10.2f} GB of main memory per rank for batches that are made ahead")
     if p.cached:
         print(f"  {cost.disk / 1e9:10.4g} GB of features on disk, {p.cached} samples, {cost.samples / p.cached:.3g} epochs")
 
