@@ -23,7 +23,7 @@ from .parallel import ENGINES, blocks
 from .part_footprints import PARTS, Sizes, contrast, measured, modules
 
 UTILISATION = 0.4  # of a card's peak; what large Transformers reach on many cards lies about there
-FP32, FP16 = 4, 2  # bytes
+FP32, FP16, BF16 = 4, 2, 2  # bytes
 BATCHES = 5  # of a rank in main memory: one in use, three that wait, one in the making (trainer.py)
 
 
@@ -103,13 +103,13 @@ def phase_cost(recipe: JointRecipe, phase: Phase, ranks: int) -> PhaseCost:
 
 
 def _sample_flops(phase: Phase, trains: dict[str, bool], at_once: dict[str, Footprint], rows: int) -> dict[str, int]:
-    """Cached gradients compute every vector twice, from the frames on."""
+    """Cached gradients compute every vector twice, from the frames on, or from the frozen X-Encoder's tokens."""
     out = {}
     for part, name in PARTS.items():
         if part == "vision" and phase.cached:
             continue
         out[f"{name}, forward"] = at_once[part].forward // rows
-        if phase.schedule.micro:
+        if phase.schedule.micro and (part != "vision" or trains[part]):  # tokens of a frozen one are kept for the second pass
             out[f"{name}, forward for cached gradients"] = at_once[part].forward // rows
         if trains[part]:
             out[f"{name}, backward"] = at_once[part].backward // rows
@@ -150,9 +150,13 @@ def _passing(
     batch = phase.schedule.batch
     loss = contrast(batch, config.dim).peak // ranks + (4 * FP32 * batch * config.dim if ranks > 1 else 0)
     above = max(above, loss - kept) if phase.schedule.micro else above + loss
+    kept_tokens = 0  # of the frozen X-Encoder, for the second pass of cached gradients
+    if phase.schedule.micro and not phase.cached and not phase.train_vision:
+        kept_tokens = -(-batch // ranks) * tokens * (BF16 if phase.schedule.bf16 else FP32)
     return {
         "batch": -(-batch // ranks) * (FP16 * tokens if phase.cached else pixels),
         "frames and visual tokens in fp32": FP32 * rows * (tokens + (0 if phase.cached else pixels)),
+        "visual tokens kept for the second pass": kept_tokens,
         "kept for backward": kept,
         "what comes and goes": above,
     }

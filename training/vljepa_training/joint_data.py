@@ -1,10 +1,9 @@
-"""What a phase of the paper's size reads (streamed by workers, or seen once and kept as features), and what chooses its weights."""
+"""What a phase of the paper's size reads (streamed by workers, or seen once and kept as features), what chooses its weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-
 
 from vljepa_ros.model import ModelConfig
 

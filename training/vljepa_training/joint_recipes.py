@@ -51,6 +51,7 @@ class JointRecipe:
     phases: tuple[Phase, ...]
     knobs: dict[str, Choice]
     begin: str | None = None  # the recipe whose checkpoint this one begins with; None: the parts' own published weights
+    decode: Schedule | None = None  # of the Y-Decoder, where there are texts for it; None: as the knobs say, cosine
 
     def __post_init__(self) -> None:
         names = [phase.name for phase in self.phases]
@@ -58,6 +59,11 @@ class JointRecipe:
             raise ValueError(f"{self.name} needs phases, each with a name of its own, got {names}")
         for phase in self.phases:
             phase_config(self, phase)
+        if self.decode is None:
+            steps, batch, lr = (self.knobs[f"decode_{name}"].value for name in ("steps", "batch", "lr"))
+            parallel = "none" if self.phases[-1].schedule.parallel == "none" else "ddp"  # it is small
+            schedule = _schedule(self.knobs, steps, batch, lr, decay="cosine", parallel=parallel)
+            object.__setattr__(self, "decode", schedule)
 
 
 def phase_config(recipe: JointRecipe, phase: Phase) -> ModelConfig:
@@ -247,6 +253,7 @@ def tiny_joint() -> JointRecipe:
             Phase("sft", 4, sft_mixture(knobs["sft_replay"].value, {"image": 1.0, "video": 1.0}), few(decay="cosine")),
         ),
         knobs,
+        decode=few(),
     )
 
 

@@ -27,6 +27,7 @@ from .familiarity import fit_described
 from .joint_data import JointData
 from .joint_recipes import JointRecipe, Phase, criterion, phase_config
 from .ranks import everybodys, rank, world
+from .settings import DECODE
 from .stages.contrastive import AlignModule
 from .stages.decode import DecodeTask, Lines
 from .stages.joint import Collate, JointTask
@@ -34,7 +35,6 @@ from .trainer import Schedule, train
 
 log = logging.getLogger(__name__)
 
-DECODE = "decode"  # the folder of the Y-Decoder's training
 FAMILIAR = 2000  # training clips that say what is familiar
 
 

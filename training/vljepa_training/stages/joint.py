@@ -88,29 +88,27 @@ def _features_of(rows: Sequence[Row]) -> Tensor:
 
 
 class JointTask(Contrastive):
-    """`held` gives the rows that choose the best weights, always the same and in the same order; never trained on. They have
-    frames, whatever the rows trained on have."""
+    """`held` gives the rows that choose the best weights, always the same and in the same order; never trained on."""
 
     def __init__(
         self,
         module: AlignModule,
-        vision: nn.Module,
+        vision: nn.Module | None,
         collate: Collate,
         data: Data,
         held: Callable[[], Iterable[Row]],
         batch: int,
         multiplier: float = Y_ENCODER_MULTIPLIER,
         vision_multiplier: float = 1.0,
-        seen: str = "frames",
     ) -> None:
         """`vision` is trained, at `vision_multiplier` of the learning rate, where `module` holds it, and frozen where not.
-        `collate`: of the held-out rows. `batch`: rows of all ranks. `seen`: what `data` brings, "frames" or "features"."""
+        None where rows have features. `collate`: of the held-out rows. `batch`: rows of all ranks."""
         super().__init__(module, batch, multiplier)
-        self.seen = seen
+        self.seen = collate.seen
         self.trains_vision = hasattr(module, "vision")
-        if self.trains_vision and seen == "features":
+        if self.trains_vision and self.seen == "features":
             raise ValueError("an X-Encoder that is trained needs frames, these rows have features: train without a cache")
-        self._vision = module.vision if self.trains_vision else vision.eval().requires_grad_(False)
+        self._vision = module.vision if self.trains_vision else vision and vision.eval().requires_grad_(False)
         self._vision_multiplier = vision_multiplier
         self._collate, self._data, self._held = collate, data, held
 
