@@ -45,9 +45,10 @@ class JointRun:
         self, recipe: JointRecipe, begin: str | Path, data: JointData, runs: Path, device: torch.device, texts: Path | None = None
     ) -> None:
         """`texts`: a file with a text per line, on which the Y-Decoder is trained at the end. ValueError, CheckpointError."""
-        self.recipe, self.data, self.device = recipe, data, device
+        self.data, self.device = data, device
         self.folder = runs / recipe.name
         self.begin = VLJEPA.from_pretrained(begin, device="cpu", engine="torch")
+        self.recipe = replace(recipe, model=self.begin.config)  # its parts may be others than the published ones
         self.texts = None if texts is None else Lines(texts.read_text(encoding="utf-8").splitlines())
         self._remember(texts)
 
@@ -93,17 +94,17 @@ class JointRun:
         parts = self._parts(config, self.recipe.phases[:number])
         vision = parts["vision"].to(self.device)
         module = self._module(parts, vision if phase.train_vision else None)
-        frames = self._collate(config)
-        features = replace(frames, seen="features")
+        collate, held = self._collate(config), partial(self.data.held, config, phase.frames)
         if phase.cached:
-            encode = partial(self._encode, vision, config, frames)
-            data = self.data.cached(phase, config, encode, features, self.folder / phase.name / "features")
+            encode = partial(self._encode, vision, config, collate)
+            collate = replace(collate, seen="features")
+            data, held = self.data.cached(phase, config, encode, collate, self.folder / phase.name / "features")
+            vision = vision.cpu()  # nobody needs it any more
         else:
-            data = self.data.streamed(phase, config, frames)
+            data = self.data.streamed(phase, config, collate)
         task = JointTask(
-            module, vision, frames, data, partial(self.data.held, config, phase.frames), phase.schedule.batch,
-            phase.y_multiplier, phase.vision_multiplier, "features" if phase.cached else "frames",
-        )  # fmt: skip
+            module, vision, collate, data, held, phase.schedule.batch, phase.y_multiplier, phase.vision_multiplier
+        )
         try:
             return train(task, self._shared(phase.schedule, phase.name), self.folder / phase.name)
         finally:
@@ -124,7 +125,7 @@ class JointRun:
         return Collate(self.begin.tokenizers, config, config.vision.frames, query_free=query_free)
 
     def _config(self, phase: Phase) -> ModelConfig:
-        return phase_config(replace(self.recipe, model=self.begin.config), phase)
+        return phase_config(self.recipe, phase)
 
     def _parts(self, config: ModelConfig, done: tuple[Phase, ...]) -> dict[str, nn.Module]:
         """New modules on the CPU with the weights that the phases `done` have come to, one after the other."""

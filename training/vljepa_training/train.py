@@ -14,6 +14,7 @@ import torch
 
 from .cost import print_recipe
 from .joint_recipes import JOINT_RECIPES
+from .joint_data import JointData
 from .joint_run import JointRun
 from .ranks import joined, rank, world
 from .recipes import RECIPES
@@ -82,7 +83,7 @@ def _joint(args: argparse.Namespace) -> None:
         logging.basicConfig(level=logging.WARNING if rank() else logging.INFO, format="%(message)s")
         recipe = changed(JOINT_RECIPES[args.recipe](), args.set)
         sources = read_listing(args.sources)
-        run = JointRun(recipe, args.begin, sources, args.runs, device, args.workers, args.held, args.texts)
+        run = JointRun(recipe, args.begin, JointData(sources, args.workers, args.held), args.runs, device, args.texts)
         if rank() == 0:
             print_recipe(run.recipe, world())
         run.all(args.out or args.runs / recipe.name / "checkpoint")
