@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 import yaml
 
 from vljepa_training.sources import captions, folders, lerobot, questions, shards
@@ -225,3 +226,42 @@ def write_listing(root: Path, groups: object) -> Path:
     file = root / "sources.yaml"
     file.write_text(groups if isinstance(groups, str) else yaml.safe_dump(groups, sort_keys=False))
     return file
+
+
+def make_many(root: Path) -> dict[str, list[dict]]:
+    """Groups of sources that several workers can share, every fifth record broken: cut pictures, empty texts, missing files."""
+    for k in range(4):
+        members = {}
+        for i in range(5):
+            members[f"{k}-{i}.jpg"] = jpeg(10 * k + i)[: 200 if i == 3 else None]
+            members[f"{k}-{i}.txt"] = b"" if i == 4 else f"shard {k} {i}".encode()
+        tar(root / f"s-{k}.tar", members)
+    (root / "videos").mkdir()
+    for k in range(2):
+        (root / "videos" / f"video{k}.mp4").write_bytes(mp4(RAMP[k:]))
+    videos = [{"video_id": f"video{k}", "split": "train"} for k in range(3)]
+    said = [{"caption": f"said {k}", "video_id": f"video{k % 5 // 2}", "sen_id": k} for k in range(20)]
+    (root / "msrvtt.json").write_text(json.dumps({"videos": videos, "sentences": said}))
+    (root / "seen.jpg").write_bytes(jpeg(120))
+    asked = {str(k): {"question": f"What {k}?", "answer": f"this {k}", "imageId": "seen"} for k in range(15)}
+    asked |= {str(k): {"question": "?", "answer": "", "imageId": "seen"} for k in range(15, 18)}
+    (root / "gqa.json").write_text(json.dumps(asked))
+    return {
+        "image": [{"kind": "shards", "path": "s-{0..3}.tar", "query": QUERY}],
+        "video": [{"kind": "msrvtt", "path": "msrvtt.json", "videos": "videos", "query": QUERY}],
+        "vqa": [{"kind": "gqa", "path": "gqa.json", "images": "."}],
+    }
+
+
+def collate(samples: list) -> dict:
+    """Tensors of every kind that a batch may hold, an empty one too, and plain values."""
+    return {
+        "frames": torch.stack([torch.from_numpy(np.resize(one.frames_THWC, (4, 32, 32, 3))) for one in samples]),
+        "length": torch.tensor([len(one.target) for one in samples]),
+        "none": torch.zeros(0, dtype=torch.long),
+        "key": [f"{one.source}/{one.key}" for one in samples],
+    }
+
+
+def refuse(samples: list) -> dict:
+    raise KeyError(f"{len(samples)} samples are not to my taste")
