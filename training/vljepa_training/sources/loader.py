@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import os
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -139,6 +141,7 @@ class _Batches(IterableDataset):
         pack = _packed if info else _as_it_is
         if info:
             cv2.setNumThreads(1)  # the other cores are other workers'
+            threading.Thread(target=_end_with_the_training, daemon=True).start()
         try:
             mixture = self._mixture(self._shares[k])
             if self._states[k] is not None:
@@ -150,6 +153,12 @@ class _Batches(IterableDataset):
                 yield pack((batch, mixture.state_dict(), None))
         except Exception as error:  # noqa: BLE001  whatever it is, the trainer must hear of it
             yield pack((None, None, f"{type(error).__name__}: {error}"))
+
+
+def _end_with_the_training() -> None:
+    """DataLoader watches the process that a worker was forked from, and that is the server, which waits for its workers."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _as_it_is(value: T) -> T:
