@@ -1,10 +1,11 @@
 """A training fed by worker processes, in a process of its own, that can be told to kill itself; with torchrun on several ranks.
 
-    python fed.py FOLDER KILL_AT      # a step of the run FOLDER/killed on rank `ranks - 1`; -1: none
+    python fed.py FOLDER KILL_AT [worker]    # a step of the run FOLDER/killed on the last rank; its worker in its place
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -28,6 +29,8 @@ STEPS, SAVE_EVERY, BATCH = 12, 4, 4
 class Task:
     """How long is the text, from how bright the frames are."""
 
+    kill_worker = False
+
     def __init__(self, listing: Path, workers: int = 1, kill_at: int = -1) -> None:
         torch.manual_seed(7)
         self.module = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.2), nn.Linear(16, 1))
@@ -45,7 +48,7 @@ class Task:
 
     def loss(self, batch: dict):
         if int(batch["step"]) == self.kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(multiprocessing.active_children()[0].pid if self.kill_worker else os.getpid(), signal.SIGKILL)
         self.seen.append(batch["key"])
         predicted = self.module(batch["frames"].float().mean((2, 3, 4)) / 255)
         return (predicted[:, 0] - batch["length"]).square().mean(), {}
@@ -70,6 +73,7 @@ def run(folder: Path, name: str, kill_at: int = -1, parallel: str = "none") -> l
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder, kill_at = Path(sys.argv[1]), int(sys.argv[2])
+    Task.kill_worker = sys.argv[3:] == ["worker"]
     with ranks.joined():
         parallel = "none" if ranks.world() == 1 else "ddp"
         if parallel == "ddp":

@@ -57,6 +57,13 @@ def test_killed_twice_equals_never_killed(folder):
     assert "skipped (" in (folder / "killed" / "data.txt").read_text()
 
 
+def test_a_training_whose_worker_is_killed_ends_with_the_reason(folder):
+    done = start(SCRIPT, folder, 2, "worker")
+    assert done.returncode == 1, done.stderr[-3000:]
+    last = done.stderr.strip().splitlines()[-1]
+    assert "LoaderError: worker 0 of rank 0, step " in last and "dead" in last and last.endswith("go on from the last checkpoint")
+
+
 def test_a_killed_rank_ends_as_an_undisturbed_run(folder):
     done = start("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1", SCRIPT, folder, 6)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
