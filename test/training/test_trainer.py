@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -129,3 +130,59 @@ def test_muon_takes_the_hidden_matrices_alone_and_resumes(tmp_path):
 def test_an_unknown_optimizer_is_named(tmp_path):
     with pytest.raises(ValueError, match="adamw or muon.*'sgd'"):
         train(Regression(), replace(SCHEDULE, optimizer="sgd"), tmp_path)
+
+
+class Counting(Regression):
+    """Its data counts: a batch is that of the number read so far, whatever the step."""
+
+    def __init__(self, fail_at: int = -1) -> None:
+        super().__init__(fail_at)
+        self.read, self.resumed, self.ahead = 0, [], []
+
+    def batch(self, step):
+        self.read += 1
+        return super().batch(step) if step == self.fail_at else super().batch(self.read)
+
+    def evaluate(self):
+        return {"score": -sum(p.square().sum().item() for p in self.module.parameters())}
+
+    def data_state(self, step):
+        limit = time.monotonic() + 60
+        while self.read == step < SCHEDULE.steps and time.monotonic() < limit:  # until something is ahead
+            time.sleep(0.01)
+        self.ahead.append(self.read - step)
+        return {"read": step}
+
+    def resume_data(self, step, state):
+        self.resumed.append((step, state))
+        self.read = state["read"] if state else 0
+
+    def report(self):
+        return f"3 of {self.read} skipped"
+
+
+def test_data_goes_on_from_the_step_that_was_saved_not_from_what_was_made_ahead(tmp_path, caplog):
+    whole, broken, resumed = Counting(), Counting(fail_at=18), Counting()
+    with caplog.at_level("INFO"):
+        train(whole, SCHEDULE, tmp_path / "whole")
+    assert whole.resumed == [(0, None)] and all(n > 0 for n in whole.ahead[:-1])
+    with pytest.raises(RuntimeError, match="killed here"):
+        train(broken, SCHEDULE, tmp_path / "broken")
+    assert torch.load(tmp_path / "broken" / "last.pt", weights_only=True)["data"] == [{"read": 14}]
+    train(resumed, SCHEDULE, tmp_path / "broken")
+    assert resumed.resumed == [(14, {"read": 14})]
+    for a, b in zip(whole.module.state_dict().values(), resumed.module.state_dict().values()):
+        assert torch.equal(a, b)
+    assert (tmp_path / "whole" / "data.txt").read_text() == "3 of 30 skipped\n" and "whole: 3 of 30 skipped" in caplog.text
+
+
+@pytest.mark.parametrize("left", [None, [], [{"read": 7}, {"read": 7}]])
+def test_data_whose_state_is_missing_or_of_other_ranks_is_told_so(tmp_path, left):
+    with pytest.raises(RuntimeError, match="killed here"):
+        train(Counting(fail_at=9), SCHEDULE, tmp_path)
+    saved = torch.load(tmp_path / "last.pt", weights_only=True)
+    saved.pop("data")
+    torch.save(saved if left is None else saved | {"data": left}, tmp_path / "last.pt")
+    task = Counting()
+    train(task, SCHEDULE, tmp_path)
+    assert task.resumed == [(7, None)]

@@ -1,17 +1,16 @@
 """One loop for all stages: steps, learning rate, log, evaluation, checkpoints that a later start resumes.
 
-A stage is a `Task`; the batch of a step is a function of (seed, step) alone, so a resumed run sees what an unbroken one would
-have seen. On several ranks (torchrun) every rank runs this loop with its part of the batch; rank 0 writes.
-Knows nothing of what is trained.
+A stage is a `Task`; the batch of a step is a function of (seed, step) alone, or of data whose state is saved with the weights, so
+that a resumed run sees what an unbroken one would have seen. On several ranks (torchrun) every rank runs this loop with its part
+of the batch; rank 0 writes. Knows nothing of what is trained.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
-import queue
-import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,10 @@ from tqdm import tqdm
 from . import optimizers, parallel
 from .gradcache import cached_backward
 from .log import Log, NoLog
+from .prefetch import Prefetch
 from .ranks import averaged, everybodys, rank, world
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,14 @@ class Schedule:
 
 
 class Task(Protocol):
-    """What a stage gives the trainer."""
+    """What a stage gives the trainer. Where batches come from data that is read on and on, a task also has
+
+    data_state(step)            what this rank's data must go on from so that its next batch is that of `step`, in plain values;
+                                asked for when `step` is saved, while batches far behind it may have been made
+    resume_data(step, state)    before the first batch, which is that of `step`: go on from `state`. None: there is none, for the
+                                run is new, or was saved without it or on another number of ranks
+    report()                    how the data was, in lines for people; kept in data.txt when training ends
+    """
 
     module: nn.Module  # everything with state that is trained
 
@@ -95,6 +104,8 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
     if saved:
         task.module.load_state_dict(saved["module"])
         step, best, done = saved["step"], saved["best"], saved["seconds"]
+    if hasattr(task, "resume_data"):
+        task.resume_data(step, _own_data(saved))
     engine = parallel.make(schedule.parallel, task.module, schedule.optimizer)
     device = next(task.module.parameters()).device
     groups = [{"multiplier": 1.0, **g} for g in _split(task.groups(), schedule.weight_decay)]
@@ -122,7 +133,7 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
         return loss.detach(), metrics
 
     with (
-        _Prefetch(task.batch, step, schedule.steps) as batches,
+        Prefetch(task.batch, step, schedule.steps) as batches,
         Log(folder, step) if rank() == 0 else NoLog() as log,
         _bar(schedule.steps, step, folder.name) as bar,
     ):
@@ -167,6 +178,7 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
                     _save(folder / "best.pt", {"module": engine.whole(task.module.state_dict())})
             if step % schedule.save_every == 0 or step == schedule.steps:
                 randoms = everybodys(torch.get_rng_state())
+                data = {"data": everybodys(task.data_state(step))} if hasattr(task, "data_state") else {}
                 _save(
                     folder / "last.pt",
                     {
@@ -176,8 +188,11 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
                         "best": best,
                         "seconds": time.monotonic() - started,
                         "rng": randoms[0] if world() == 1 else randoms,
+                        **data,
                     },
                 )
+    if hasattr(task, "report"):
+        _report(everybodys(task.report()), folder)
     engine.load_module(torch.load(folder / "best.pt", map_location="cpu", weights_only=True)["module"])
     task.module.eval()
     if rank() == 0:
@@ -193,6 +208,21 @@ def _last(folder: Path) -> dict[str, Any] | None:
     if len(set(steps)) > 1:
         raise ValueError(f"the ranks see checkpoints of the steps {steps} in {folder}: it must be the same files for all of them")
     return saved
+
+
+def _own_data(saved: dict[str, Any] | None) -> Any:
+    """The state of this rank's data. None where there is none, or those of another number of ranks."""
+    states = (saved or {}).get("data", [])
+    return states[rank()] if len(states) == world() else None
+
+
+def _report(reports: list[str], folder: Path) -> None:
+    if rank():
+        return
+    text = reports[0] if len(reports) == 1 else "\n".join(f"rank {k}:\n{one}" for k, one in enumerate(reports))
+    for line in text.splitlines():
+        logger.info("%s: %s", folder.name, line)
+    (folder / "data.txt").write_text(text + "\n")
 
 
 def _set_random(saved: Tensor | list[Tensor], seed: int) -> None:
@@ -233,42 +263,3 @@ def _save(path: Path, state: dict[str, Any]) -> None:
         torch.save(state, beside)
         os.replace(beside, path)
     everybodys(None)
-
-
-class _Prefetch:
-    """Makes the next batches in a thread while the current one is trained on. An error in the thread is raised where it is
-    awaited."""
-
-    def __init__(self, make, first: int, last: int, ahead: int = 3) -> None:
-        self._queue: queue.Queue = queue.Queue(ahead)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(make, first, last), daemon=True)
-
-    def _run(self, make, first: int, last: int) -> None:
-        for step in range(first, last):
-            try:
-                item = (make(step), None)
-            except Exception as error:  # handed over, raised in `next`
-                item = (None, error)
-            while not self._stop.is_set():
-                try:
-                    self._queue.put(item, timeout=0.2)
-                    break
-                except queue.Full:
-                    continue
-            if self._stop.is_set() or item[1] is not None:
-                return
-
-    def next(self):
-        batch, error = self._queue.get()
-        if error is not None:
-            raise error
-        return batch
-
-    def __enter__(self) -> _Prefetch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._stop.set()
-        self._thread.join()

@@ -8,10 +8,13 @@ The bag is read twice: what its clock did is known only at its end.
 """
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -24,8 +27,12 @@ from vljepa_ros.model import ModelConfig
 from vljepa_ros.streaming import Clip, ClipParams
 
 from ..tabletop.language import CAPTION_PROMPT
+from .media import Shape
+from .sample import BrokenSampleError, Record, Sample, Share, Source
 
+log = logging.getLogger(__name__)
 NS = 1_000_000_000
+BLOCK = 16  # pairs that are held to be put into another order; of 16 frames at 256 x 256, 3 MiB each
 SPARSE = ClipParams(stride_s=60.0)  # to follow the clock, next to no picture has to be decoded
 
 
@@ -75,12 +82,13 @@ class Pair:
 class AnnotatedBag:
     """One camera of a bag with its segments. `notes`: what could not be used, one sentence each."""
 
-    def __init__(self, bag: Path, segments: Path, config: ModelConfig, topic: str | None = None) -> None:
-        """`config`: whose clips. `topic`: which camera; None: the most usual one. SourceError, in one line with the remedy."""
+    def __init__(self, bag: Path, segments: Path, config: ModelConfig | SimpleNamespace, topic: str | None = None) -> None:
+        """`config`: whose clips and prompts. `topic`: which camera; None: the most usual one. SourceError: one line."""
         self.bag = RecordedBag(bag)
         (self.topic,) = choose(self.bag, [topic] if topic else [])
         self.config = config
         read_file(segments, Clock([]))  # a file that is none is said before a long bag is read
+        self.bad: Counter[str] = Counter()  # images that the last call of `clips` could not use, by cause
         camera = self._watch(SPARSE)
         if not camera.decoded:
             why = camera.last_bad or "its stamps are all zero or repeat"
@@ -93,6 +101,7 @@ class AnnotatedBag:
     def clips(self, params: ClipParams = ClipParams()) -> Iterator[tuple[float, Clip]]:
         """(seconds since the first frame, clip) in order, as the node makes them."""
         camera = Camera(self.topic)
+        self.bad = camera.bad
         for clip in camera.clips(self.bag.messages([self.topic]), params, self.config, lambda: None):
             yield self.clock.seconds(clip.stamp_ns, clip.epoch), clip
 
@@ -152,6 +161,59 @@ class AnnotatedBag:
         if silent := sum(not one.state for one in self.segments):
             out.append(f"{silent} of {len(self.segments)} segments have no state, and give no such pairs")
         return out
+
+
+class Annotated(Source):
+    """An `AnnotatedBag` as a source. A bag is read from front to back, so that an epoch's order is that of time, neighbouring
+    `BLOCK`s of pairs shuffled; to go on in the middle, what lies before is read again. Images that cannot be used are counted as
+    broken records, by the first share. ValueError, SourceError.
+    """
+
+    def __init__(
+        self,
+        bag: Path,
+        segments: Path,
+        shape: Shape,
+        state: str = "",
+        caption: str = CAPTION_PROMPT,
+        topic: str | None = None,
+        seed: int = 0,
+        share: Share = Share(),
+    ) -> None:
+        """`state`, `caption`: what is asked for the two kinds of pairs."""
+        super().__init__(bag.name, seed, share)
+        facts = SimpleNamespace(  # what of a ModelConfig clips and queries depend on
+            vision=SimpleNamespace(frames=shape.frames),
+            preprocess=SimpleNamespace(image_size=shape.size),
+            clip_period_s=shape.period_s,
+            prompts={"state": state, "caption": caption},
+        )
+        self.bag = AnnotatedBag(bag, segments, facts, topic)
+        for note in self.bag.notes if share.index == 0 else ():
+            log.warning("%s: %s", bag, note)
+
+    def records(self, epoch: int) -> Iterator[Record]:
+        rng = np.random.default_rng([self.seed, epoch])
+        block: list[Pair] = []
+        for k, pair in enumerate(self.bag.pairs()):
+            if k % self.share.count == self.share.index:
+                block.append(pair)
+            if len(block) == BLOCK:
+                yield from self._shuffled(block, rng)
+                block = []
+        yield from self._shuffled(block, rng)
+        for k, cause in enumerate(self.bag.bad.elements() if self.share.index == 0 else ()):
+            yield f"image {k}", lambda cause=cause: _raise(cause)
+
+    def _shuffled(self, block: list[Pair], rng: np.random.Generator) -> Iterator[Record]:
+        for k in rng.permutation(len(block)).tolist():
+            one = block[k]
+            key = f"{one.kind} at {one.t_s:.3f} s"
+            yield key, lambda one=one, key=key: Sample(one.frames_THWC, one.query, one.target, self.name, key)
+
+
+def _raise(cause: str) -> Sample:
+    raise BrokenSampleError(f"bad image ({cause})")
 
 
 def _plain(text: str) -> str:

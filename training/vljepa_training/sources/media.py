@@ -24,6 +24,7 @@ class Shape:
 
     frames: int
     size: int
+    period_s: float = 0.25  # between frames, where a clip is cut from a stream (annotated bags): the model's clip_period_s
 
 
 def picture(data: bytes | Path, size: int) -> np.ndarray:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
-from .sample import Sample, Source
+from .sample import Sample, Source, skipped
 
 
 class Mixture:
@@ -35,6 +37,20 @@ class Mixture:
         for one, saved in zip(self.sources, state["sources"]):
             one.load_state_dict(saved)
 
+    def begin(self, epoch: int) -> None:
+        """Start every source with this epoch: an order of its own. For a run that goes on without the state that it had."""
+        for one in self.sources:
+            one.load_state_dict({**one.state_dict(), "epoch": epoch, "position": 0, "good": 0})
+
     def report(self) -> str:
         """A line per source: what was skipped, and why."""
-        return "\n".join(f"{one.name}: epoch {one.epoch}, {one.report()}" for one in self.sources)
+        return report_of([self.state_dict()])
+
+
+def report_of(states: list[dict]) -> str:
+    """The same for several mixtures of the same sources, each with a share of its own, from what `state_dict` gives of them."""
+    out = []
+    for parts in zip(*(state["sources"] for state in states)):
+        broken = sum((Counter(one["broken"]) for one in parts), Counter())
+        out.append(f"{parts[0]['name']}: epoch {min(one['epoch'] for one in parts)}, {skipped(broken)}")
+    return "\n".join(out)

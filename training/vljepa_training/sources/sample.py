@@ -56,6 +56,16 @@ class Share:
     def count(self) -> int:
         return self.ranks * self.workers
 
+    def check(self, name: str, parts: int, what: str) -> None:
+        """ValueError where `parts` of a source are fewer than shares, so that some would have nothing to read."""
+        if parts >= self.count:
+            return
+        of = f"{name} has {parts} {what} for {self.ranks} ranks of {self.workers} workers, and each worker reads its own"
+        if parts >= self.ranks:
+            raise ValueError(f"{of}: lower workers to {parts // self.ranks}")
+        fewer = f"lower workers to 1 and ranks to {parts}" if parts else "is it the right file or folder?"
+        raise ValueError(f"{of}: {fewer}{'' if what == 'records' or not parts else f', or write it as more {what}'}")
+
 
 Record = tuple[str, Callable[[], Sample]]  # its key; the sample, or BrokenSampleError
 
@@ -89,8 +99,11 @@ class Source(ABC):
                     next(self._records, None)
             record = next(self._records, None)
             if record is None:
+                if not self.position:
+                    raise ValueError(f"{self.name} has no record for {self.share}: lower workers or ranks")
                 if not self.good:
-                    raise ValueError(f"{self.name}: none of {self.position} records can be used: {self.report()}")
+                    of = f" of share {self.share.index + 1} of {self.share.count}" if self.share.count > 1 else ""
+                    raise ValueError(f"{self.name}: none of {self.position} records{of} can be used: {self.report()}")
                 self.epoch, self.position, self.good, self._records = self.epoch + 1, 0, 0, None
                 continue
             self.position += 1
@@ -126,8 +139,7 @@ class Source(ABC):
 
     def report(self) -> str:
         """For people, when training ends."""
-        causes = ", ".join(f"{count} {cause}" for cause, count in self.broken.most_common())
-        return f"{self.broken.total()} skipped ({causes})" if causes else "nothing skipped"
+        return skipped(self.broken)
 
 
 class ListSource(Source):
@@ -135,8 +147,7 @@ class ListSource(Source):
 
     def __init__(self, name: str, keys: list[str], load: Callable[[int], Sample], seed: int = 0, share: Share = Share()) -> None:
         super().__init__(name, seed, share)
-        if len(keys) < share.count:
-            raise ValueError(f"{name} has {len(keys)} records, for {share.count} workers; is it the right file or folder?")
+        share.check(name, len(keys), "records")
         self._keys, self._load = keys, load
 
     def __len__(self) -> int:
@@ -146,6 +157,11 @@ class ListSource(Source):
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self._keys))
         for k in order[self.share.index :: self.share.count].tolist():
             yield self._keys[k], lambda k=k: self._load(k)
+
+
+def skipped(broken: Counter[str]) -> str:
+    causes = ", ".join(f"{count} {cause}" for cause, count in broken.most_common())
+    return f"{broken.total()} skipped ({causes})" if causes else "nothing skipped"
 
 
 def text_of(value: object, cause: str = "no text") -> str:

@@ -29,8 +29,7 @@ class Shards(Source):
         self._shards = [Path(url) for url in expand_urls(pattern)]
         if missing := [str(path) for path in self._shards if not path.is_file()]:
             raise ValueError(f"{len(missing)} of {len(self._shards)} shards are not there, the first: {missing[0]}")
-        if len(self._shards) < share.count:
-            raise ValueError(f"{pattern} is {len(self._shards)} shards for {share.count} workers: each reads one at least")
+        share.check(pattern, len(self._shards), "shards")
 
     def records(self, epoch: int) -> Iterator[Record]:
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self._shards))
