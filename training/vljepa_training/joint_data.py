@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from torch import Tensor
 
 from vljepa_ros.model import ModelConfig
 
 from .joint_recipes import Phase
-from .ranks import rank, world
+from .ranks import everybodys, rank, world
+from .sources.cached import CachedRow, CachedRows, cache
 from .sources.feed import Feed
 from .sources.listing import HELD, Listing
 from .sources.loader import Loader
 from .sources.media import Shape
 from .sources.mixture import Mixture
+from .sources.rows import Rows
 from .sources.sample import Sample, Share
 from .stages.joint import Batch, Collate
+
+Encode = Callable[[list[Sample]], Tensor]  # (rows, N, C) of the X-Encoder
+ENCODED = 16  # samples that the X-Encoder sees at once
 
 
 class JointData:
@@ -37,6 +46,24 @@ class JointData:
         mixture = partial(self._mixture, phase.mixture, config, phase.frames, phase.schedule.seed)
         return Loader(mixture, collate, phase.schedule.batch // world(), self._workers, rank(), world(), step, state)
 
+    def cached(
+        self, phase: Phase, config: ModelConfig, encode: Encode, collate: Collate, folder: Path, encoder: str
+    ) -> tuple[Rows[Batch], Callable[[], Iterable[CachedRow]]]:
+        """The phase's rows with what the X-Encoder sees in them, on disk in `folder`, and the held-out ones, in memory.
+
+        `encoder`: a name for the X-Encoder's weights. ValueError where the folder was made of something else.
+        """
+        schedule = phase.schedule
+        made_of = {
+            "sources": self.sha256, "mixture": dict(phase.mixture), "frames": config.vision.frames,
+            "size": config.vision.image_size, "seed": schedule.seed, "encoder": encoder,
+        }  # fmt: skip
+        samples = self._mixture(phase.mixture, config, phase.frames, schedule.seed, Share(rank(), world()))
+        cache(samples, phase.cached, encode, folder, ENCODED, made_of, rank(), world())
+        everybodys(None)  # all parts are whole
+        held = [row for rows in in_parts(self.held(config, phase.frames), ENCODED) for row in _rows(rows, encode(rows))]
+        return Rows(CachedRows(folder), collate, schedule.batch, schedule.seed), lambda: held
+
     def drawn(self, phase: Phase, config: ModelConfig, count: int) -> Iterator[Sample]:
         """The first samples of the phase's data, read here; fewer where one of its sources has no more."""
         return _once(self._mixture(phase.mixture, config, phase.frames, phase.schedule.seed, Share()), count)
@@ -56,3 +83,13 @@ def _once(mixture: Mixture, count: int) -> Iterator[Sample]:
         if any(source.epoch for source in mixture.sources):
             return
         yield sample
+
+
+def in_parts(samples: Iterator[Sample], rows: int) -> Iterator[list[Sample]]:
+    """`rows` at a time, and what is left."""
+    while part := list(islice(samples, rows)):
+        yield part
+
+
+def _rows(samples: list[Sample], features: Tensor) -> list[CachedRow]:
+    return [CachedRow(one, sample.query, sample.target) for one, sample in zip(features.half().numpy(), samples)]
