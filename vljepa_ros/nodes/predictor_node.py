@@ -268,8 +268,7 @@ class PredictorNode(ManagedNode):
                 "the device had no room for %d clips at once, they are lost; at most %d from here on: %s", len(streams),
                 self._batches.now, " ".join(str(error).split())[:200],
             )
-        error.__traceback__ = None  # it holds the tensors of the pass that failed
-        free(self._model.engine.device)
+        free(error)
 
     def _predict(self, request: Predict.Request) -> Predict.Response:
         """The worker's as well: another question about the latest clip."""
