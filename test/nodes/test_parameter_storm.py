@@ -20,14 +20,14 @@ LONG = "very " * 500 + "long"
 INVALID = [
     ("queries", ["a", "a"], "differ"),
     ("queries", [LONG], "queries|tokens|long"),
-    ("queries", 5, "type|STRING_ARRAY"),
+    ("queries", 5, "queries must be a list of texts, got 5"),
     ("clip.stride_s", 1000.0, "from 0.01 to 60|0.01|range|cleanup"),
     ("clip.stride_s", 0.2, "cleanup"),
     ("silence_s", -1.0, "0.1|range|cleanup"),
     ("threads", 10_000, "256|range|cleanup"),
     ("image_transport", "pigeon", "raw|cleanup"),
     ("cameras", ["7up"], "cleanup"),
-    ("no_such_parameter", 1.0, "."),
+    ("no_such_parameter", 1.0, "no parameter 'no_such_parameter'"),
 ]
 
 
