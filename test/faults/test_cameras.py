@@ -21,7 +21,7 @@ def test_four_cameras_together_get_what_one_gets(
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import Image
 
-    turns, turn_s, most = size(3, 10), size(3, 15), size(25, 10) / 100
+    turns, turn_s, most = size(2, 10), size(3, 15), size(25, 10) / 100
     told = {"clip__stride_s": 0.01, "clip__max_gap_s": 3600.0}
     nodes = {1: bench.predictor(**told), 4: bench.predictor(
         cameras=NAMES, cli_args=["--ros-args", "-r", "__node:=four"], **told)}  # fmt: skip
