@@ -62,7 +62,7 @@ class Street:
     def rate(self, frames: int) -> float:
         """Embeddings per image, of so many images from now on."""
         first = len(self.sent)
-        self.until(lambda: len(self.sent) >= first + frames, "the images")
+        self.until(lambda: len(self.sent) >= first + frames, "the images", 150 + 2 * frames * FRAME_S)
         stretch = set(self.sent[first : first + frames])
         self.until(lambda: self.newest_ns() >= self.sent[first + frames - 1], "the embeddings of the images")
         return len(stretch & {stamp(one) for one in self.bench.embeddings}) / frames
