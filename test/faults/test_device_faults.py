@@ -149,6 +149,32 @@ def test_a_request_without_room_is_told_what_to_do(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_labels_without_room_leave_no_old_label_behind(bench: Any, noise: Any, stamps: Any, faults: Any) -> None:
+    from rclpy.parameter import Parameter
+
+    predictor, decoder = bench.predictor(), bench.decoder(decode__max_silence_s=0.2, labels=["The lamp is on."])
+    injected, images, sent = faults(decoder), iter(noise(400)), iter(stamps(400))
+    bench.stream(predictor, [next(images) for _ in range(8)], [next(sent) for _ in range(8)])
+    injected.no_room = 1
+    wanted = Parameter("labels", Parameter.Type.STRING_ARRAY, ["The drawer is open."])
+    assert decoder.set_parameters([wanted])[0].successful
+    bench.until(lambda: decoder._worker.failures, "the failure")
+    bench.until_said(TEXTS, "out of memory", level=b"\x01")
+    before = len(bench.texts)
+
+    def step() -> bool:
+        bench.stream(predictor, [next(images)], [next(sent)])
+        return len(bench.texts) > before
+
+    bench.until(step, "a text")
+    assert bench.texts[-1].label == ""
+    assert decoder.set_parameters([wanted])[0].successful, "once more, with room"
+    bench.until(lambda: decoder._labels is not None, "the labels")
+    before = len(bench.texts)
+    bench.until(step, "a text")
+    assert bench.texts[-1].label == "The drawer is open."
+
+
 def test_a_device_lost_while_words_are_made_ends_the_decoder(bench: Any, noise: Any, stamps: Any, faults: Any) -> None:
     predictor, decoder = bench.predictor(), bench.decoder()
     faults(decoder).lost = True
