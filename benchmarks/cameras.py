@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What several cameras on one model get, together and each: `python benchmarks/cameras.py`.
 
 Two predictors, processes of their own, one with a single camera and one with --cameras. Images come faster than the model takes

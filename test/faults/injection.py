@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Faults of a device, on command, in a model that otherwise computes as ever: latency, out-of-memory, sticky errors.
 
 In process: `faults = Faults(node._model)`, then `faults.latency_s = 0.5`, `faults.memory_clips = 2`, `faults.lost = True`.

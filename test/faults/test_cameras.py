@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Four cameras on one model, more images than it can take: together they get what one camera gets, and each its share.
 
 Two predictors, one with a camera and one with four, whose models take as long for each clip; images go to one and the other in

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A device that has no room, and one that is lost: recovered from, and ended with a status that makes launch start it again."""
 from __future__ import annotations
 

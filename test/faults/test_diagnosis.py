@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """How soon /diagnostics names what is wrong with a camera, from the moment that begins, with the parameters as they are shipped.
 
 One predictor, a camera for each fault, all at once. In `make faults` five seconds are the limit; on a machine with other work to

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A node killed, dead or slow: the other one goes on as before, and what was killed is back.
 
 Rates are embeddings per image sent and answers per request, so that a machine with other work to do changes nothing. What launch

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Malformed images, compressed images, requests and parameters, made by hypothesis: counted by cause, or refused by name.
 
 In process: what DDS would deliver goes straight into the callbacks of nodes with the tiny checkpoint. VLJEPA_MALFORMED is the

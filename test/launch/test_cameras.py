@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The launch file with several cameras that are there: images on every topic, embeddings and words on every topic."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A storm of parameter changes while the stream runs: what is valid holds, what is not is refused with what is allowed."""
 from __future__ import annotations
 

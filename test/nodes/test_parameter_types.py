@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Parameters set to values of another type, as `ros2 param set` sends them: taken where they fit, else refused by name."""
 from __future__ import annotations
 

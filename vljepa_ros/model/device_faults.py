@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What an exception says of the device: out of memory, which passes, or lost, which only a new process mends."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The camera's topic: from an image message to a frame, and everything that can be wrong on that way."""
 from __future__ import annotations
 

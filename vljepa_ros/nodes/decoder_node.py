@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Embeddings and transitions in; words out, once per segment. Between vectors and texts it translates for others, too.
 
 A callback asks the policy; a request for words goes into a short queue. The worker's thread owns the decoder, so slow words never

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the nodes share: transitions that never raise, autostart, release in one place, a process that ends with status 0.
 
 Where the device is lost (a sticky CUDA error), no transition helps: the node goes through its error state to finalized, says so

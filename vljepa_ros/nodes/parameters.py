@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Dataclasses of the core become ROS parameters, and ROS parameters that dataclass again, whole.
 
 A field's default, range, choices and sentence are declared from it and named nowhere else. `ClipParams.stride_s` in the group

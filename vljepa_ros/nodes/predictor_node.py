@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Images in; embeddings, transitions, the distance to the next one and their space out; questions about the latest clip answered.
 
 A callback converts an image and pushes the frame; where that makes a clip, the clip goes into a mailbox. The worker's thread owns

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Services whose answers the worker computes: it owns the model, and an executor that waited for it would keep every image out.
 
 A request becomes a `Job` in the worker's inbox and a coroutine that awaits the job's future. rclpy steps a waiting coroutine each
