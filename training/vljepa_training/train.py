@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`python -m vljepa_training.train RECIPE`: run a recipe's stages, each resumed where it was left, and write the checkpoint
 folder. Recipes of the paper's size run on one process or, started by torchrun, on many (`joint_run.py`)."""
 
