@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A training fed by worker processes, in a process of its own, that can be told to kill itself; with torchrun on several ranks.
 
     python fed.py FOLDER KILL_AT [worker]    # a step of the run FOLDER/killed on the last rank; its worker in its place

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The command of the paper's size, whole, with a model 16 wide: on files of several formats, on one process and on two ranks."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The SLURM example, with stand-ins for SLURM's own commands and for torchrun: what would be started on every node."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a phase of the paper's size reads (streamed by workers, or seen once and kept as features), what chooses its weights."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A recipe of the paper's size, phase by phase, on one process or on the ranks that torchrun has started.
 
 Everything lies under `RUNS/RECIPE`: a folder per phase as the trainer leaves it, `begin.json` (what it began with and from which
