@@ -155,3 +155,11 @@ def test_an_annotated_bag_is_a_source_too(tmp_path):
 def test_too_many_workers_are_told_what_to_lower(tmp_path, share, said):
     with pytest.raises(ValueError, match=said):
         make_gqa(tmp_path)(share=share)
+
+
+def test_an_annotated_bag_gives_clips_of_the_papers_size(tmp_path):
+    bag, segments = make_bag(tmp_path)
+    sample = Annotated(bag, segments, Shape(frames=16, size=256), "Lamp?").next()
+    assert sample.frames_THWC.shape == (16, 256, 256, 3) and sample.target == "The lamp is on."
+    greys = sample.frames_THWC.mean((1, 2, 3))  # 16 frames, 0.25 s apart, reach back to where it was dark
+    assert greys[0] < 60 and greys[-1] > 180 and 6 <= (greys < 100).sum() <= 8
