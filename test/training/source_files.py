@@ -190,9 +190,9 @@ class Lamp:
             yield k / fps, np.full((height, width, 3), 40 if k / fps < 2.0 else 200, np.uint8)
 
 
-def make_bag(root: Path) -> tuple[Path, Path]:
+def make_bag(root: Path, storage: str = "mcap") -> tuple[Path, Path]:
     """A bag and its segments."""
-    write_bag(Lamp(), root / "drive", BagOptions(fps=10.0, width=48, height=40, raw=True))
+    write_bag(Lamp(), root / "drive", BagOptions(fps=10.0, width=48, height=40, raw=True, storage=storage))
     said = [("start", "", "The lamp is off."), ("switch_on", "Somebody turns the lamp on.", "The lamp is on.")]
     segments = [{"start_s": 2.0 * k, "event": e, "caption": c, "state": s} for k, (e, c, s) in enumerate(said)]
     (root / "drive.yaml").write_text(yaml.safe_dump({"segments": segments}))

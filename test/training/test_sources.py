@@ -5,20 +5,21 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vljepa_training.sources import folders
+from vljepa_training.sources import folders, shards
 from vljepa_training.sources.annotated import Annotated
 from vljepa_training.sources.media import Shape, clip
 from vljepa_training.sources.mixture import Mixture
 from vljepa_training.sources.sample import BrokenSampleError, Share, Source
 
 sys.path.append(str(Path(__file__).parent))
-from source_files import QUERY, RAMP, SHAPE, SOURCES, make_bag, make_folders, make_gqa, make_lerobot, mp4
+from source_files import QUERY, RAMP, SHAPE, SOURCES, jpeg, make_bag, make_folders, make_gqa, make_lerobot, mp4, tar
 
 
 @pytest.fixture(params=SOURCES)
@@ -157,3 +158,45 @@ def test_an_annotated_bag_is_a_source_too(tmp_path):
 def test_too_many_workers_are_told_what_to_lower(tmp_path, share, said):
     with pytest.raises(ValueError, match=said):
         make_gqa(tmp_path)(share=share)
+
+
+def test_an_annotated_bag_gives_clips_of_the_papers_size(tmp_path):
+    bag, segments = make_bag(tmp_path)
+    sample = Annotated(bag, segments, Shape(frames=16, size=256), "Lamp?").next()
+    assert sample.frames_THWC.shape == (16, 256, 256, 3) and sample.target == "The lamp is on."
+    greys = sample.frames_THWC.mean((1, 2, 3))  # 16 frames, 0.25 s apart, reach back to where it was dark
+    assert greys[0] < 60 and greys[-1] > 180 and 6 <= (greys < 100).sum() <= 8
+
+
+def test_images_of_a_bag_that_cannot_be_used_are_counted_once(tmp_path):
+    bag, segments = make_bag(tmp_path, "sqlite3")
+    with sqlite3.connect(next(bag.glob("*.db3"))) as file:
+        file.execute("UPDATE messages SET data = substr(data, 1, 300) WHERE id IN (12, 25, 26)")
+    sources = [Annotated(bag, segments, Shape(4, 32, 0.1), "Lamp?", share=Share(0, 1, k, 2)) for k in range(2)]
+    samples = [epoch_of(source) for source in sources]
+    assert all(samples)
+    first, second = (dict(source.broken) for source in sources)
+    assert list(first.values()) == [3] and next(iter(first)).startswith("bad image (") and not second
+
+
+def test_a_shard_that_is_behind_is_not_read_again(tmp_path, monkeypatch):
+    for k in range(4):
+        tar(tmp_path / f"s-{k}.tar", {f"{k}{i}.{end}": data for i in range(3) for end, data in (("jpg", jpeg(k)), ("txt", b"x"))})
+
+    def make() -> Source:
+        return shards.Shards(str(tmp_path / "s-{0..3}.tar"), SHAPE, QUERY, seed=1)
+
+    order = [one.key for _, one in zip(range(30), make())]
+    opened, read = [], shards.Shards._shard
+    for stop in range(25):
+        first = make()
+        for _ in range(stop):
+            first.next()
+        second = make()
+        second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+        monkeypatch.setattr(shards.Shards, "_shard", lambda self, path: (opened.append(path), read(self, path))[1])
+        opened.clear()
+        assert [one.key for _, one in zip(range(5), second)] == order[stop : stop + 5]
+        assert second.state_dict() != first.state_dict()
+        monkeypatch.undo()
+        assert len(opened) <= 3, "the shard it stood in, and those that five records more take"

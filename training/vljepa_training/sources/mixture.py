@@ -42,7 +42,7 @@ class Mixture:
     def begin(self, epoch: int) -> None:
         """Start every source with this epoch: an order of its own. For a run that goes on without the state that it had."""
         for one in self.sources:
-            one.load_state_dict({**one.state_dict(), "epoch": epoch, "position": 0, "good": 0})
+            one.begin(epoch)
 
     def report(self) -> str:
         """A line per source: what was skipped, and why."""

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -88,6 +89,14 @@ class Source(ABC):
     def records(self, epoch: int) -> Iterator[Record]:
         """This share's records of an epoch in its order. Must not load anything yet."""
 
+    def resumed(self, epoch: int, position: int) -> Iterator[Record]:
+        """`records` from `position` on. Where passing over what lies before costs something, a source does better."""
+        return islice(self.records(epoch), position, None)
+
+    def begin(self, epoch: int) -> None:
+        """Go on with the first record of an epoch. What was counted stays."""
+        self.epoch, self.position, self.good, self._records = epoch, 0, 0, None
+
     def __iter__(self) -> Iterator[Sample]:
         while True:
             yield self.next()
@@ -96,9 +105,7 @@ class Source(ABC):
         """ValueError where a whole epoch has no sample that can be used."""
         while True:
             if self._records is None:
-                self._records = self.records(self.epoch)
-                for _ in range(self.position):
-                    next(self._records, None)
+                self._records = self.resumed(self.epoch, self.position)
             record = next(self._records, None)
             if record is None:
                 if not self.position:
@@ -106,7 +113,7 @@ class Source(ABC):
                 if not self.good:
                     of = f" of share {self.share.index + 1} of {self.share.count}" if self.share.count > 1 else ""
                     raise ValueError(f"{self.name}: none of {self.position} records{of} can be used: {self.report()}")
-                self.epoch, self.position, self.good, self._records = self.epoch + 1, 0, 0, None
+                self.begin(self.epoch + 1)
                 continue
             self.position += 1
             try:

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """WebDataset shards of pictures or videos with their texts: `KEY.jpg` or `KEY.mp4` beside `KEY.txt` or a caption in `KEY.json`.
 
-The order is that of shards, drawn anew every epoch; a shard is read from front to back. A share reads whole shards.
+The order is that of shards, drawn anew every epoch; a shard is read from front to back. A share reads whole shards. To go on in
+the middle of an epoch, only the shard that was being read is read again up to there.
 """
 
 from __future__ import annotations
@@ -32,11 +33,32 @@ class Shards(Source):
         if missing := [str(path) for path in self._shards if not path.is_file()]:
             raise ValueError(f"{len(missing)} of {len(self._shards)} shards are not there, the first: {missing[0]}")
         share.check(pattern, len(self._shards), "shards")
+        self._behind = 0, 0  # whole shards of this epoch, and the records in them
 
     def records(self, epoch: int) -> Iterator[Record]:
+        for path in self._paths(epoch):
+            yield from self._shard(path)
+
+    def resumed(self, epoch: int, position: int) -> Iterator[Record]:
+        shards, count = self._behind if position else (0, 0)
+        for path in self._paths(epoch)[shards:]:
+            self._behind = shards, count
+            for record in self._shard(path):
+                count += 1
+                if count > position:
+                    yield record
+            shards += 1
+
+    def state_dict(self) -> dict:
+        return {**super().state_dict(), "behind": list(self._behind)}
+
+    def load_state_dict(self, state: dict) -> None:
+        super().load_state_dict(state)
+        self._behind = tuple(state["behind"])
+
+    def _paths(self, epoch: int) -> list[Path]:
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self._shards))
-        for k in order[self.share.index :: self.share.count].tolist():
-            yield from self._shard(self._shards[k])
+        return [self._shards[k] for k in order[self.share.index :: self.share.count].tolist()]
 
     def _shard(self, path: Path) -> Iterator[Record]:
         try:
