@@ -75,7 +75,7 @@ class JointData:
         return _once(self._mixture({HELD: 1.0}, config, frames, 0, Share()), self._held)
 
     def _mixture(self, shares: Mapping[str, float], config: ModelConfig, frames: int, seed: int, share: Share) -> Mixture:
-        return self._listing.mixture(shares, Shape(frames, config.vision.image_size), seed, share)
+        return self._listing.mixture(shares, Shape(frames, config.vision.image_size, config.clip_period_s), seed, share)
 
 
 def _once(mixture: Mixture, count: int) -> Iterator[Sample]:
