@@ -23,7 +23,7 @@ from vljepa_ros.streaming import Frame
 
 log = logging.getLogger(__name__)
 
-WINDOW_S = 3.0  # that images are counted over: a camera of which few images arrive is named a second later at the latest
+WINDOW_S = 3.0  # that images are counted over, so that a camera of which few arrive is named within 5 s of the start
 SLOW = 0.5  # a camera below this share of the clip rate starves the stream
 SHARED_MEMORY = (
     "large best-effort images are lost between processes unless FASTDDS_DEFAULT_PROFILES_FILE (Jazzy: FASTRTPS_...) in the "
