@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Where the two Python packages lie: `vljepa_ros` at the root, `vljepa_training` below training/. All else is in pyproject.toml.
 
 For pip on machines without ROS (no messages, no nodes). colcon takes the build type from package.xml and never reads this file.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What questions cost a running stream, and how soon they are answered: `python benchmarks/asking.py`.
 
 The bundled bag plays in a loop into predictor_node, processes of their own. Quiet windows and windows in which somebody asks

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What one embedding costs, per engine and number of standing queries: `make bench`.
 
 The engines take turns within one run (a busy machine slows all alike). The table shows medians and how many times as fast as

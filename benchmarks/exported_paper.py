@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Exported graphs against torch at the paper's size: full-depth ViT-L and its predictor, random weights, on the CPU.
 
 `python benchmarks/exported_paper.py`: exports one part at a time (the token table cut to `--vocabulary` rows, which changes no

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Exported graphs against torch on clips of worlds never seen: `python benchmarks/exported_tabletop.py`. Needs MuJoCo."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The paper's size on this machine, with random weights: `python benchmarks/paper_size.py [equal counts step]`.
 
 equal: a ViT-L of full depth is written in the hub's format, read by `VisionEncoder.from_pretrained` and held against

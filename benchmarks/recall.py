@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a question to the memory costs, and opening it: `python benchmarks/recall.py`.
 
 Segments of random vectors without pictures are written to a file of its own, which is removed afterwards. A search costs the same

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Whether memory, latency and rate stay what they were: `make soak HOURS=1`, or `python benchmarks/soak.py --hours 0.05`.
 
 The bundled bag plays in a loop, in real time, into predictor_node and decoder_node, processes of their own. Every --every seconds

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A bag, played to the nodes in its own time: every frame is computed, so that it gives the same every time.
 
     ros2 launch vljepa_ros replay.launch.py bag:=drive/ image:=/camera/image_raw

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The nodes, each in a process of its own. They configure and activate by themselves; one that dies is started again.
 
     ros2 launch vljepa_ros vljepa.launch.py image:=/camera/image_raw

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What tests share: a ROS domain of their own, waiting on outputs, a tiny checkpoint, and loud words about what was left out.
 
 Run through `make test`, or in an environment that has sourced tools/env.sh.

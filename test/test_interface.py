@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Messages and services as they are built, as their files say, and as readers without ROS see them (rosbags, from the text)."""
 from __future__ import annotations
 

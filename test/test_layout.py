@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Who may import whom (docs/design.md), from the source; what an import drags in; that an installed package is one package."""
 from __future__ import annotations
 

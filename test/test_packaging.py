@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`pip install .` without ROS: both packages, the assets, the command; and what it leaves behind for colcon."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the package says of itself to those who decide whether to trust it: files, keys and claims that hold."""
 from __future__ import annotations
 
@@ -12,6 +14,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "SECURITY.md", "QUALITY_DECLARATION.md", "CONTRIBUTING.md", "docs/design.md")
+SOURCES = ("vljepa_ros", "training", "launch", "tools", "benchmarks", "test")
+COPYRIGHT = "# Copyright 2026 the vljepa_ros authors\n# SPDX-License-Identifier: Apache-2.0\n"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
 APT = {"cv2": "python3-opencv", "PIL": "python3-pil"} | {
     name: f"python3-{name}" for name in ("jinja2", "numpy", "rich", "psutil", "tqdm", "yaml", "matplotlib")
@@ -54,6 +58,15 @@ def test_the_quality_declaration_says_what_the_version_says() -> None:
     version = ET.parse(ROOT / "package.xml").getroot().findtext("version")
     declared = (ROOT / "QUALITY_DECLARATION.md").read_text()
     assert version in declared and ("does not claim it yet" in declared) == version.startswith("0.")
+
+
+def test_every_python_file_begins_with_whose_it_is_and_under_which_licence() -> None:
+    sources = [path for folder in SOURCES for path in (ROOT / folder).rglob("*.py")] + [ROOT / "setup.py"]
+    bare = [str(path.relative_to(ROOT)) for path in sources if not path.read_text().startswith(COPYRIGHT)]
+    assert len(sources) > 300 and not bare, f"these lines first, please:\n{COPYRIGHT}in {bare}"
+    (licence,) = re.findall(r"SPDX-License-Identifier: (\S+)", COPYRIGHT)
+    assert ET.parse(ROOT / "package.xml").getroot().findtext("license") == licence
+    assert "Apache License\n                           Version 2.0" in (ROOT / "LICENSE").read_text()
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=[path.stem for path in WORKFLOWS])

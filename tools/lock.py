@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Rewrite a locked set from the environment it is installed in: `.venv/bin/python tools/lock.py requirements/runtime.txt ...`
 
 A locked set has two halves: the packages we chose (kept as they stand, edit them by hand) and, below the line, all that they

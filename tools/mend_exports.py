@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Point the CMake exports of the `ros-*` wheels at the Python that runs this. Run it inside the environment, after every install.
 
 The wheels of message packages tell CMake to include the Python and numpy headers of the machine that built them, below

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a machine must have before set-up can work, and a sourced ROS 2 if there is one. Standard library only.
 
 Every complaint names what is missing and the command that installs it.

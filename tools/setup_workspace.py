@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Make a checkout runnable: a virtual environment with the locked requirements, and the package built into an install space.
 
 `make setup` runs it, with any Python from 3.11 on and nothing but the standard library. Where a ROS 2 is sourced, it is used;

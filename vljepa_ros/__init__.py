@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """VL-JEPA for ROS 2: embeddings of what a camera sees, events when the world changes, words on demand.
 
 Kept free of imports: colcon lays the generated `msg` package beside these modules, and a checkout finds it through `extend_path`.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Small bags, videos and recordings for the command line's tests."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa demo`, the real command: four processes over DDS with a tiny checkpoint. Leaves no process."""
 from __future__ import annotations
 

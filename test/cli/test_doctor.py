@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa doctor`: a line per check, the remedy with it, and a status that a script can rely on."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa export`: graphs that the engines then run; what it refuses."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa fetch` against a server that speaks the hub's API: whole, resumed, broken, wrong, refused, absent, offline after."""
 
 from __future__ import annotations

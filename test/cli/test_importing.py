@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa import`: hub folders and a best.pt on disk, a checkpoint folder out, held against the parts themselves."""
 from __future__ import annotations
 

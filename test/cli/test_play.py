@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa play`: a bag's cameras over DDS as recorded or as now, the bag's clock, again and again; and what cannot be played."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A bag played to the nodes in its own time gives what `vljepa replay` gives: the same vectors, boundaries and words, to a bit.
 
 In step mode no clip gives way to a newer one, however busy the machine is, so all must be equal. Without it, what was not dropped

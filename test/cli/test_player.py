@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The player: a real process that publishes a source in real time over DDS, and one that ends cleanly however it is ended."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Children of the demo: watched, stopped by their pid, gone with it; and the environment that they and it share."""
 from __future__ import annotations
 

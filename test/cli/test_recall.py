@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa recall`: a memory's file, asked by hand."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa replay` end to end on real bags: what comes out, twice the same; truth, several cameras, without ROS."""
 from __future__ import annotations
 

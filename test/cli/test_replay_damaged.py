@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Bags as disks and dying recorders leave them: one clear line, or a report of what could be read. Nothing crashes."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The report page in a real browser: no complaint in its console, no request, phone and desktop, light and dark, by keyboard.
 
 Chromium is spoken to over its own pipe (DevTools protocol), so no driver and no package is needed beside it.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Sources: every kind gives the same messages and frames, and what cannot be played says so in one line."""
 from __future__ import annotations
 

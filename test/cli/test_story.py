@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The rows that the live view and the picture tell: what belongs together, what was missed, and nothing before its time."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The bag writer, with a stream that needs no renderer: what it writes is what the demo's source reads."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The picture: it renders for every kind of stream, texts stay in their boxes, and colours stand where things happened."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The live view and the plain lines show what is in the recording, on any size of terminal."""
 from __future__ import annotations
 

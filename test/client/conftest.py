@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The nodes' bench, spun by a thread: the client's calls block, and somebody must run the nodes meanwhile."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The planner's client: from a script, from threads and from callbacks; what it answers, and what it says where it cannot."""
 from __future__ import annotations
 

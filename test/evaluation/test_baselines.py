@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The best clock and the best threshold, against exhaustive search on small cases."""
 
 from __future__ import annotations

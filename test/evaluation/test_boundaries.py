@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Matching of boundaries against brute force and scipy; scores and delays."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """CIDEr-D against the COCO caption evaluation's own, where that is installed, and against what it must be everywhere."""
 
 from __future__ import annotations

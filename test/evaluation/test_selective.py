@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Ways of choosing when to speak, on streams whose right answer is known."""
 
 from __future__ import annotations

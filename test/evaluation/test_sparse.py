@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Clips from the frames that they show alone are those of a clip buffer that saw every frame."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A recorded stream through clips, a model, transitions and texts; pixel differences."""
 
 from __future__ import annotations

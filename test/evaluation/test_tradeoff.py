@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Matching against brute force; curves made up so that the answer is known."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The client's stage: both nodes, a camera, a thread that runs them."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The examples as they are run, against nodes at work: in this process, and as processes of their own."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Everything that fails in the field, made to fail here: short in `make test`, at full length in `make faults`.
 
 The bench is that of the nodes' tests; `faults(node)` gives faults on command in a node's model.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Faults of a device, on command, in a model that otherwise computes as ever: latency, out-of-memory, sticky errors.
 
 In process: `faults = Faults(node._model)`, then `faults.latency_s = 0.5`, `faults.memory_clips = 2`, `faults.lost = True`.
@@ -18,7 +20,7 @@ from typing import Any
 
 import torch
 
-NAMES = ("latency_s", "memory_clips", "lost", "failures")
+NAMES = ("latency_s", "clip_s", "memory_clips", "no_room", "lost", "failures")
 
 
 class Faults:
@@ -27,7 +29,9 @@ class Faults:
     def __init__(self, model: Any, file: Path | None = None) -> None:
         """`file`: where commands come from; without, from whoever sets the attributes."""
         self.latency_s = 0.0  # seconds more, for every pass through a part of the model
+        self.clip_s = 0.0  # seconds more, for every clip of a pass through the X-Encoder
         self.memory_clips: int | None = None  # clips that fit into the device at once; 0: none; None: any number
+        self.no_room = 0  # so many passes more find no memory, and then none
         self.lost = False  # every pass fails as after an illegal memory access
         self.failures = 0  # so many passes more fail in a way of their own, and then none
         self.passes = 0
@@ -50,6 +54,9 @@ class Faults:
             time.sleep(self.latency_s)
         if self.lost:
             raise device_error("CUDA error: an illegal memory access was encountered (injected)")
+        if self.no_room:
+            self.no_room -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB (injected)")
         if self.failures:
             self.failures -= 1
             raise RuntimeError("a failure of another kind (injected)")
@@ -59,6 +66,7 @@ class Faults:
     def _on_vision(self, module: Any, arguments: tuple[torch.Tensor, ...]) -> None:
         clips = len(arguments[0])
         self.batches.append(clips)
+        time.sleep(clips * self.clip_s)
         if self.memory_clips is not None and clips > self.memory_clips:
             raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {clips} clips (injected)")
 

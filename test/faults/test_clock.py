@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A clock that jumps, starts anew, repeats itself and stands still, while more frames come than the model takes."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Configure, activate, deactivate, clean up, again and again: nothing is left over."""
 from __future__ import annotations
 

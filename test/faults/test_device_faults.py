@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A device that has no room, and one that is lost: recovered from, and ended with a status that makes launch start it again."""
 from __future__ import annotations
 
@@ -90,6 +92,105 @@ def test_a_question_that_meets_the_lost_device_is_answered_and_ends_the_node_too
     future = client.call_async(Predict.Request(query="Is the lamp on?"))
     bench.until(lambda: future.done() and predictor.ended.done(), "the refusal and the end")
     assert not future.result().success and "illegal memory access" in future.result().message
+
+
+TEXTS = "decoder_node: texts"
+
+
+def test_a_decoder_without_room_loses_texts_says_so_and_goes_on(bench: Any, noise: Any, stamps: Any, faults: Any) -> None:
+    predictor, decoder = bench.predictor(), bench.decoder(decode__max_silence_s=0.2)
+    injected, images, sent = faults(decoder), iter(noise(400)), iter(stamps(400))
+
+    def until(done: Any, what: str) -> None:
+        def step() -> bool:
+            bench.stream(predictor, [next(images)], [next(sent)])
+            return done()
+
+        bench.until(step, what)
+
+    until(lambda: bench.texts, "a text")
+    injected.no_room = 1
+    until(lambda: decoder._drops["out_of_memory"] == 1, "the loss")
+    bench.until_said(TEXTS, "no room for 1 texts", "set device to cpu", level=b"\x01")
+    said = len(bench.texts)
+    until(lambda: len(bench.texts) > said, "a text after it")
+    injected.no_room = 1_000
+    until(lambda: decoder._no_room_in_a_row >= 3, "one loss after another")
+    bench.until_said(TEXTS, "no room for a text (", "in a row", "smaller checkpoint", level=b"\x02")
+    injected.no_room, said = 0, len(bench.texts)
+    until(lambda: len(bench.texts) > said, "words again")
+    values = bench.values(TEXTS)
+    assert int(values["drops.out_of_memory"]) >= 4 and values["drops.decode_error"] == "0"
+    assert decoder.state == "active" and decoder._worker.failures == 0
+
+
+@pytest.mark.parametrize("kind", ["encode_text", "decode_text", "predict"])
+def test_a_request_without_room_is_told_what_to_do(
+    bench: Any, noise: Any, stamps: Any, faults: Any, kind: str, capfd: pytest.CaptureFixture
+) -> None:
+    from vljepa_ros.srv import DecodeText, EncodeText, Predict
+
+    node = bench.predictor() if kind == "predict" else bench.decoder()
+    if kind == "predict":
+        bench.stream(node, noise(10), stamps(10))
+    model, vector = node._model, [node._model.dim**-0.5] * node._model.dim
+    service, request = {
+        "encode_text": (EncodeText, EncodeText.Request(texts=["Is the lamp on?"])),
+        "decode_text": (DecodeText, DecodeText.Request(space_id=model.space_id, dim=model.dim, vectors=vector)),
+        "predict": (Predict, Predict.Request(query="Is the lamp on?")),
+    }[kind]
+    client = bench.outside.create_client(service, f"{node.get_name()}/{kind}")
+    bench.until(client.service_is_ready, "the service")
+    faults(node).no_room = 1
+    first, second = client.call_async(request), client.call_async(request)
+    bench.until(lambda: first.done() and second.done(), "both answers")
+    answers = sorted((first.result(), second.result()), key=lambda one: one.success)
+    assert not answers[0].success and answers[1].success
+    assert "no room" in answers[0].message and "fewer at once" in answers[0].message and "device to cpu" in answers[0].message
+    assert node.state == "active" and node._worker.failures == 0
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_labels_without_room_leave_no_old_label_behind(bench: Any, noise: Any, stamps: Any, faults: Any) -> None:
+    from rclpy.parameter import Parameter
+
+    predictor, decoder = bench.predictor(), bench.decoder(decode__max_silence_s=0.2, labels=["The lamp is on."])
+    injected, images, sent = faults(decoder), iter(noise(400)), iter(stamps(400))
+    bench.stream(predictor, [next(images) for _ in range(8)], [next(sent) for _ in range(8)])
+    injected.no_room = 1
+    wanted = Parameter("labels", Parameter.Type.STRING_ARRAY, ["The drawer is open."])
+    assert decoder.set_parameters([wanted])[0].successful
+    bench.until(lambda: decoder._worker.failures, "the failure")
+    bench.until_said(TEXTS, "out of memory", level=b"\x01")
+    before = len(bench.texts)
+
+    def step() -> bool:
+        bench.stream(predictor, [next(images)], [next(sent)])
+        return len(bench.texts) > before
+
+    bench.until(step, "a text")
+    assert bench.texts[-1].label == ""
+    assert decoder.set_parameters([wanted])[0].successful, "once more, with room"
+    bench.until(lambda: decoder._labels is not None, "the labels")
+    before = len(bench.texts)
+    bench.until(step, "a text")
+    assert bench.texts[-1].label == "The drawer is open."
+
+
+def test_a_device_lost_while_words_are_made_ends_the_decoder(bench: Any, noise: Any, stamps: Any, faults: Any) -> None:
+    predictor, decoder = bench.predictor(), bench.decoder()
+    faults(decoder).lost = True
+    images, sent = iter(noise(400)), iter(stamps(400))
+
+    def step() -> bool:
+        bench.stream(predictor, [next(images)], [next(sent)])
+        return decoder.ended.done()
+
+    bench.until(step, "the end")
+    assert decoder.ended.result() == DEVICE_LOST and decoder.state == "finalized"
+    bench.until_said("decoder_node: node", "the device is lost", "illegal memory access", level=b"\x02")
+    assert decoder._model is None and not bench.texts, "what it held is released"
+    assert predictor.state == "active", "the other node is none the worse"
 
 
 @pytest.mark.timeout(300)

@@ -1,7 +1,9 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A node killed, dead or slow: the other one goes on as before, and what was killed is back.
 
-Rates are embeddings per image sent, so that a machine with other work to do changes nothing. What launch does is tested where
-launch_ros is importable.
+Rates are embeddings per image sent and answers per request, so that a machine with other work to do changes nothing. What launch
+does is tested where launch_ros is importable.
 """
 from __future__ import annotations
 
@@ -62,10 +64,32 @@ class Street:
     def rate(self, frames: int) -> float:
         """Embeddings per image, of so many images from now on."""
         first = len(self.sent)
-        self.until(lambda: len(self.sent) >= first + frames, "the images")
+        self.until(lambda: len(self.sent) >= first + frames, "the images", 150 + 2 * frames * FRAME_S)
         stretch = set(self.sent[first : first + frames])
         self.until(lambda: self.newest_ns() >= self.sent[first + frames - 1], "the embeddings of the images")
         return len(stretch & {stamp(one) for one in self.bench.embeddings}) / frames
+
+    def answers(self, node: str, requests: int) -> float:
+        """Answers per request to a node, one after another, while images go on: any of its services that makes something."""
+        from vljepa_ros.srv import DecodeText, EncodeText, Predict
+
+        latest = self.bench.embeddings[-1]
+        asks = {"predictor_node": [("predict", Predict, Predict.Request(query="Is the lamp on?"))], "decoder_node": [
+            ("encode_text", EncodeText, EncodeText.Request(texts=["The lamp is on."])),
+            ("decode_text", DecodeText, DecodeText.Request(
+                space_id=latest.space_id, dim=len(latest.vector), vectors=latest.vector)),
+        ]}[node]  # fmt: skip
+        clients = [self.bench.outside.create_client(kind, f"{node}/{name}") for name, kind, _ in asks]
+        self.until(lambda: all(one.service_is_ready() for one in clients), f"the services of {node}")
+        answered, began = 0, time.monotonic()
+        for number in range(requests):
+            future = clients[number % len(asks)].call_async(asks[number % len(asks)][2])
+            self.until(future.done, f"an answer of {node}")
+            answered += future.result().success
+        self.answer_ms = (time.monotonic() - began) / requests * 1e3
+        for one in clients:
+            self.bench.outside.destroy_client(one)
+        return answered / requests
 
     def newest_ns(self) -> int:
         return stamp(self.bench.embeddings[-1]) if self.bench.embeddings else 0
@@ -123,6 +147,7 @@ def test_a_dead_or_slow_decoder_costs_no_embedding(
     decoder.kill()
     decoder.wait(10)
     rates["without one"] = street.rate(frames)
+    figures["answers of the predictor per request, without a decoder"] = street.answers("predictor_node", frames)
     texts = len(bench.texts)
     start(node_command("decoder_node", bench.checkpoint, program=SLOW, **talks), "slow.log")
     street.until(lambda: len(bench.texts) > texts, "a slow decoder's text", STARTS_S)
@@ -132,6 +157,38 @@ def test_a_dead_or_slow_decoder_costs_no_embedding(
     assert rates["with a decoder"] > 0.5, "or there is nothing to lose"
     for rate in rates.values():
         assert abs(rate / rates["with a decoder"] - 1) < lost, rates
+    assert figures["answers of the predictor per request, without a decoder"] == 1.0
+
+
+def test_a_dead_predictor_costs_no_answer(
+    bench: Any, noise: Any, to_image: Any, start: Any, size: Callable[[int, int], int], figures: dict
+) -> None:
+    """And the decoder speaks again when the predictor is back, without being told."""
+    requests, command = size(40, 600), node_command("predictor_node", bench.checkpoint)
+    predictor = start(command, "predictor.log")
+    start(node_command("decoder_node", bench.checkpoint, **{"decode.max_silence_s": 0.6}), "decoder.log")
+    bench.until(lambda: active(bench, "predictor_node") and active(bench, "decoder_node"), "both nodes", STARTS_S)
+    street = Street(bench, noise(1)[0], to_image)
+    street.until(lambda: bench.embeddings and bench.texts, "embeddings and a text")
+    answers: dict[str, float] = {}
+
+    def ask(when: str) -> None:
+        answers[when] = street.answers("decoder_node", requests)
+        figures[f"ms per answer, {when}"] = round(street.answer_ms, 1)
+
+    ask("with a predictor")
+    predictor.kill()
+    predictor.wait(10)
+    ask("without one")
+    bench.until_said("decoder_node: input", "no embedding on /predictor_node/embedding", level=b"\x01")
+    heard = len(bench.embeddings)
+    start(command, "predictor again.log")
+    street.until(lambda: len(bench.embeddings) > heard, "embeddings again", STARTS_S)
+    texts = len(bench.texts)
+    street.until(lambda: len(bench.texts) > texts, "words again")
+    ask("with a new one")
+    figures |= {"requests": requests, **{f"answers per request, {when}": share for when, share in answers.items()}}
+    assert set(answers.values()) == {1.0}, answers
 
 
 @pytest.mark.launch
@@ -166,6 +223,8 @@ def test_a_killed_node_comes_back_under_launch(
         bench._statuses.pop(f"{name}: node", None)
         if name == "decoder_node":
             figures["embeddings per image while the decoder is dead, of the usual"] = round(street.rate(frames) / usual, 4)
+        else:
+            figures["answers of the decoder per request while the predictor is dead"] = street.answers("decoder_node", frames)
         street.until(lambda: pid(name) not in (None, before), "the node's return", STARTS_S)  # noqa: B023
         street.until(lambda: active(bench, name), "its being active", STARTS_S)  # noqa: B023
         loaded, heard = time.monotonic(), len(bench.embeddings)
@@ -175,5 +234,6 @@ def test_a_killed_node_comes_back_under_launch(
         assert time.monotonic() - loaded < 10
         street.until(lambda: len(bench.texts) > texts, "words again")  # noqa: B023
     assert abs(figures["embeddings per image while the decoder is dead, of the usual"] - 1) < size(25, 5) / 100, figures
+    assert figures["answers of the decoder per request while the predictor is dead"] == 1.0
     os.killpg(launched.pid, signal.SIGINT)
     assert launched.wait(60) == 0

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A camera of 120 full-HD frames per second before a model that takes eight clips: nothing piles up.
 
 Ten minutes of it in `make faults`, where the latency is judged too: on a machine with other work to do it says nothing.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The soak's arithmetic on streams whose truth is known, and half a minute of the thing itself."""
 from __future__ import annotations
 

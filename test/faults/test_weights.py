@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints that are not what they should be: refused in one line that names the file, and the process lives.
 
 Altered, truncated and missing files and a foreign config are in test/nodes/test_lifecycle.py, for every node.

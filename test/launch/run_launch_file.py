@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A launch file as `ros2 launch` runs it: `python run_launch_file.py FILE name:=value ...`."""
 import sys
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the launch files start with which arguments, read off the actions: nothing runs here."""
 from __future__ import annotations
 

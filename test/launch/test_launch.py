@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The launch file: the nodes become active by themselves, in a namespace, and embeddings, texts, segments and pictures arrive.
 
 Needs launch_ros, which comes with a system ROS 2 only, and an install space (`make setup`).

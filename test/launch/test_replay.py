@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """replay.launch.py: a bag goes through the nodes in its own time, whole."""
 from __future__ import annotations
 

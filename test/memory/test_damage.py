@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Files that are none of ours, or were: one line that names the file and the remedy, and the file stays as it is."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """SIGKILL in the middle of writing, twenty times: what was acknowledged is there, whole, and the file opens.
 
 A process that is killed shows that no acknowledged write lives in the process alone. That a power cut takes nothing either rests

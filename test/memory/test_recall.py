@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Search against brute force, in both modes, over every way in which an index comes to be."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Between tracker and file: pictures, words, a disk that is full for a while, an index in step."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What was written is there again, whole; the file stays small; a full disk costs nothing that fits later."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What is remembered of a stream that comes as streams do: late, doubled, from its middle on, from a predictor begun anew."""
 from __future__ import annotations
 

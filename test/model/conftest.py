@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A tiny random checkpoint on disk, and a copy of it that a test may damage."""
 from __future__ import annotations
 

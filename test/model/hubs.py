@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Small models with random weights in the hub's own format, written by transformers and tokenizers themselves."""
 from __future__ import annotations
 

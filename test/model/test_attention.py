@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The two ways of attention say the same, forward and backward, on every device that is there."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoint folders: round trip, partial loading, atomic saving, names."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Every kind of damage to a checkpoint folder is one line that names file and remedy."""
 from __future__ import annotations
 

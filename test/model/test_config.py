@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Configurations: strict dictionaries, checks that name the value, and presets with the published sizes."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Novelty: what the part familiarity measures, that it travels with the checkpoint, and that a checkpoint without it goes on."""
 from __future__ import annotations
 

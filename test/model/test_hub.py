@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Parts from hub folders against transformers reading the same folders; every weight accounted for; what is refused."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Predictor against transformers' Llama layers without a causal mask; what padding, merging, broadcasting must not change."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """TextDecoder: causality, the cache against the whole sequence, padding, stopping, and that it learns to read its vector."""
 from __future__ import annotations
 

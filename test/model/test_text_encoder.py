@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """TextEncoder: the masked mean, independence of padding, and another architecture than BERT."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Tokenizer: lossless on any text, special tokens only where asked for, cutting, files."""
 from __future__ import annotations
 

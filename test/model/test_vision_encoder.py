@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """VisionEncoder against transformers' VJEPA2Model: the same weights, the same tokens."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """V-JEPA 2.1 from a .pt in the published layout, against its arithmetic written out token by token."""
 from __future__ import annotations
 

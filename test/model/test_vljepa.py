@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The Python face on a tiny random checkpoint: norms, shapes, batches against single calls, refusals, engines."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A bench for the nodes: a camera, ears on every topic, and one executor, in this process and over DDS."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Several cameras on one model: each has its own topics, epochs and detector, all share its time."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Every encoding, every way an image can be wrong, and messages there and back."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Embeddings and transitions in, words out: when, from what, and why not."""
 from __future__ import annotations
 

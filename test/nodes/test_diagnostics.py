@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """/diagnostics names what is wrong: silence and its reasons, QoS that does not fit, a model that fails, a worker that stopped."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Nodes on exported graphs: the predictor publishes what torch says; what is missing is told on configure."""
 from __future__ import annotations
 

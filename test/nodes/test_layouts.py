@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The RViz configuration and the Foxglove layout against what the nodes publish: another name or type breaks them in silence."""
 from __future__ import annotations
 

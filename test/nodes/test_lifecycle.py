@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Transitions, again and again; faults on the way, and the way back from them."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Standing queries and labels that change while the stream runs."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Segments from the topics to the disk and back: in order, with words and pictures, over restarts, beside questions."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Dataclasses as ROS parameters: declared whole, handed back whole, bad values named and survivable."""
 from __future__ import annotations
 

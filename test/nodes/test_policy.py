@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The SROS2 policy lists what the running nodes have in the graph: all of it, or they would fail, and nothing more."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Images in, embeddings out: what they carry, what they depend on, and what they must not depend on."""
 from __future__ import annotations
 

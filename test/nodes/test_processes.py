@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Both nodes as they are run: processes of their own, over DDS, ended by signals."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Predict, EncodeText, DecodeText: what they answer, what they refuse; that nobody is left waiting and the stream goes on."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Rates by a clock that may be set: a bag that begins, is paused, begins again."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Stamps that do what real ones do, and images that are none: the stream goes on, no clip crosses, /diagnostics names it."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The annotated picture and the numbers for plots: for whom, from what, and at no cost without anybody."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The thread that owns a model: goes on after exceptions, says so, and says when it cannot."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """ClipBuffer on ordinary and odd cameras: clip period, stride, epochs, causality."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """ClipBuffer under any sequence of stamps: what holds always."""
 
 from __future__ import annotations

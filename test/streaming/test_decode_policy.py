@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """DecodePolicy: once per segment when it has settled, START first in every epoch, whatever order or loss the two topics bring."""
 
 from __future__ import annotations

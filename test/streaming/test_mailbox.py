@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The mailbox: newest wins, every replaced item is counted, waiters wake, nothing is lost or doubled between threads."""
 
 from __future__ import annotations

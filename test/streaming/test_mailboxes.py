@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One slot per camera: the newest of each wins, and who waits has a turn however few are taken at once."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Parameter dataclasses: defaults pass, bad values are named, a node finds what it declares from."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """TransitionDetector: one transition per change, where and when it belongs; none in stillness; neither rate nor drops matter;
 causal."""
 

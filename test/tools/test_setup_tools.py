@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The tools that make a checkout runnable: what they notice, what they mend, what they leave alone."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A training fed by worker processes, in a process of its own, that can be told to kill itself; with torchrun on several ranks.
 
     python -c "import fed; fed.main()" FOLDER KILL_AT    # a step of the run FOLDER/killed, on the last rank

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Files in the exact format of every source, with broken ones among them, for the tests that read them.
 
 Loaded by its name, so that worker processes find it too.

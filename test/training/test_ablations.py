@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The stages' worth: variants that differ in what their names say and in nothing else, each trained once.
 
 A model of 16 over random features: what is learnt does not matter here.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Anchoring the Y-Encoder: phrasings come to their canonical text, which stays."""
 
 from __future__ import annotations

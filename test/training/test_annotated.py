@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A bag with its corrected segments: which clips go with which texts, that training takes them, and what a checkpoint scores."""
 from __future__ import annotations
 

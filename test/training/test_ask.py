@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Questions to running nodes beside the same to the model: the tiny checkpoint, made-up clips, real processes."""
 from __future__ import annotations
 

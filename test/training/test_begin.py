@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A training that begins with a checkpoint: what is taken from it, what is drawn anew, what is refused."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Features on disk: killed anywhere and started again they are those of an undisturbed run, and another's folder is refused."""
 
 from __future__ import annotations

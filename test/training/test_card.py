@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The model card: every figure of the reports is in it, and no number that no file has."""
 
 from __future__ import annotations

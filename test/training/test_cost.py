@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a recipe is said to cost, against closed formulas, against what real tensors take, and against a real step.
 
 Shapes: B rows, N visual tokens, L query tokens, C hidden size.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The Y-Decoder's noise: predictions miss in their own directions, and it must have met those."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Evaluations of a model that knows everything, of one that looks at nothing, and of their arithmetic. No pictures."""
 
 from __future__ import annotations

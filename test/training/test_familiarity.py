@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What is fitted to cached features: known clips below the limit, others far above, and the same after a trip to disk."""
 from __future__ import annotations
 

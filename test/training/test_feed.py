@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A training that worker processes feed: killed and resumed it ends as one that never was, on one rank and on two."""
 
 from __future__ import annotations

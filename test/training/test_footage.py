@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Sources and annotated bags in the batches of stages 1 and 2, beside the simulator's."""
 
 from __future__ import annotations

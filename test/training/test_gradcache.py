@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Cached gradients against those of the whole batch at once, 8 parts of 32 against 256 rows."""
 
 from __future__ import annotations

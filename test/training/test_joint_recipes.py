@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The recipes of the paper's size: the published numbers, knobs that are used or say where they are fixed, phases that fit."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The command of the paper's size, whole, with a model 16 wide: on files of several formats, on one process and on two ranks."""
 
 from __future__ import annotations
@@ -109,7 +111,8 @@ def test_nothing_held_out_is_refused(given, tmp_path):
 
 # ranks
 
-EVERYWHERE = [word for setting in ("*.parallel=ddp", "*.steps=8", "*.save_every=2") for word in ("--set", setting)]
+SETTINGS = ("*.parallel=ddp", "long_video.parallel=fsdp2", "*.steps=8", "*.save_every=2", "decode.parallel=ddp", "decode.steps=8")
+EVERYWHERE = [word for setting in SETTINGS for word in ("--set", setting)]
 
 
 def torchrun(given: dict[str, Path], runs: Path, restarts: int = 0) -> subprocess.Popen:
@@ -142,11 +145,21 @@ def test_two_ranks_one_of_them_killed_end_with_the_weights_of_an_undisturbed_run
     quiet.mkdir(), killed.mkdir()
     ended(torchrun(given, quiet), quiet)
     process = torchrun(given, killed, restarts=2)
-    kill_a_rank(process, killed / "tiny_joint" / "sft" / "last.pt")
+    kill_a_rank(process, killed / "tiny_joint" / "video" / "last.pt")
     ended(process, killed)
-    assert "SIGKILL" in (killed / "out.log").read_text() or "Signal 9" in (killed / "out.log").read_text()
+    assert (killed / "out.log").read_text().count("altogether") == 2, "what it costs is said at every start"
     for name in (*PHASES, "decode"):
         true, found = (torch.load(one / "tiny_joint" / name / "last.pt", weights_only=True) for one in (quiet, killed))
         assert true["step"] == found["step"] == 8
         for key, weights in true["module"].items():
             assert torch.equal(weights, found["module"][key]), (name, key)
+
+
+def test_what_cannot_be_shared_is_said_before_anything_is_trained(given, tmp_path, monkeypatch):
+    for module in ("joint_run", "joint_data"):
+        monkeypatch.setattr(f"vljepa_training.{module}.world", lambda: 3)
+    with pytest.raises(ValueError, match="image is for one process, and there are 3 ranks: --set image.parallel=ddp"):
+        main(arguments(given, tmp_path))
+    with pytest.raises(ValueError, match="image's batch of 8 cannot be shared by 3 ranks: --set image.batch=N"):
+        main(arguments(given, tmp_path, "--set", "*.parallel=ddp", "--set", "decode.parallel=ddp"))
+    assert not (tmp_path / "tiny_joint").exists()

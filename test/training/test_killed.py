@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A training that is killed again and again ends as one that never was: the same losses, weights and checkpoint, bit for bit.
 
 The whole chain runs through the entry point with a model of 16 and noise for pictures: what is learnt does not matter here. Its

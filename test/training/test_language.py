@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Words of the tabletop world: every phrasing says one thing, held-out ones are reachable and never trained on."""
 
 from __future__ import annotations

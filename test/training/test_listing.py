@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The sources file: every kind is opened as it says, groups and weights are drawn as asked, and a mistake is one line."""
 
 from __future__ import annotations

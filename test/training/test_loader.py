@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Batches of worker processes: the same ones in the same order however many times it is broken off, and a dead worker is told."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """InfoNCE against the plain formula, and what equal targets do to it."""
 
 from __future__ import annotations

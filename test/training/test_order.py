@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Which rows a step's batch has: every row once in each epoch, the same on any number of ranks."""
 
 from __future__ import annotations

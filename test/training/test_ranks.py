@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Two ranks against one process with the same global batch: the same gradients, and a rank that is killed changes nothing.
 
 Gradients are held against each other parameter by parameter; one whose true gradient is zero (the key's bias in an attention) is

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Activation checkpointing: the same gradients, less kept for backward."""
 
 from __future__ import annotations

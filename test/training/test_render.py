@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of the world, and the whole chain of a training on them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The study of selective decoding: its arithmetic on decodes made up, what it keeps on disk, and the whole command."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`--set PHASE.FIELD=VALUE`: what is changed, and every way to get it wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Every source on files in its exact format, with broken ones among them: samples, causes, order, shares."""
 
 from __future__ import annotations

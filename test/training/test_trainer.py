@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The loop: an interrupted run ends with the very weights of an unbroken one; what is not finite stops it by name."""
 
 from __future__ import annotations

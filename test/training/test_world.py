@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The tabletop world without pictures: what happens is possible, exact and repeatable."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What ranks compute for test_ranks.py, which starts this file with torchrun and, for the same on one rank, loads it."""
 
 from __future__ import annotations

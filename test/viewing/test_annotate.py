@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Pictures with what is understood of them: legible, inside their panels, and whatever there is to be drawn."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The board: what is known at a moment, in whatever order it was told."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`python -m vljepa_training.ablations RECIPE`: what stage 1, SFT and the Y-Encoder's learning rate are worth (paper, 3.8).
 
 Every variant trains a Predictor from the same random weights for the same number of steps, on the cached features and from the

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`python -m vljepa_training.ask --checkpoint NAME --seed N --clips 60 --json FILE`: what a planner is answered, to a point.
 
 Clips of unseen worlds go to a running predictor as a camera's frames; about each, everything that can be asked is asked with

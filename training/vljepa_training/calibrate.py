@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a decoded text's log-probability says: which share of it is right, and where the familiar ends. Fitted on held-out
 streams.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`python -m vljepa_training.card CHECKPOINT --reports FILE ... [--logs RUN]`: the model card, README.md beside the weights.
 
 Every number comes from a file: the checkpoint's, the reports' (`python -m vljepa_training.evals --json`), the training's logs and

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a recipe of `joint_recipes` costs, before anything is bought: `python -m vljepa_training.cost RECIPE`.
 
 Prints the configuration, the knobs with their reasons, parameters per part, FLOPs and memory of every phase. Parameters, FLOPs

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What counts as familiar, from the cached features of stage 1: statistics of the training clips' tokens, a limit from held-out
 ones.
 

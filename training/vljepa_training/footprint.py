@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a module costs, measured by running it on tensors without memory: FLOPs, bytes kept for backward, bytes at the peak.
 
 Every operation of the real forward and backward is dispatched with its real shapes and dtypes, and nothing is computed: a model

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Cached gradients: a contrastive batch larger than memory, with the gradient of the whole (Gao et al., arXiv 2101.06983).
 
 A loss that holds all rows against each other cannot be summed over parts of a batch. But it knows the network by its vectors

@@ -1,21 +1,32 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a phase of the paper's size reads (streamed by workers, or seen once and kept as features), what chooses its weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from torch import Tensor
 
 from vljepa_ros.model import ModelConfig
 
 from .joint_recipes import Phase
-from .ranks import rank, world
+from .ranks import everybodys, rank, world
+from .sources.cached import CachedRow, CachedRows, cache
 from .sources.feed import Feed
 from .sources.listing import HELD, Listing
 from .sources.loader import Loader
 from .sources.media import Shape
 from .sources.mixture import Mixture
+from .sources.rows import Rows
 from .sources.sample import Sample, Share
 from .stages.joint import Batch, Collate
+
+Encode = Callable[[list[Sample]], Tensor]  # (rows, N, C) of the X-Encoder
+ENCODED = 16  # samples that the X-Encoder sees at once
 
 
 class JointData:
@@ -37,6 +48,24 @@ class JointData:
         mixture = partial(self._mixture, phase.mixture, config, phase.frames, phase.schedule.seed)
         return Loader(mixture, collate, phase.schedule.batch // world(), self._workers, rank(), world(), step, state)
 
+    def cached(
+        self, phase: Phase, config: ModelConfig, encode: Encode, collate: Collate, folder: Path, encoder: str
+    ) -> tuple[Rows[Batch], Callable[[], Iterable[CachedRow]]]:
+        """The phase's rows with what the X-Encoder sees in them, on disk in `folder`, and the held-out ones, in memory.
+
+        `encoder`: a name for the X-Encoder's weights. ValueError where the folder was made of something else.
+        """
+        schedule = phase.schedule
+        made_of = {
+            "sources": self.sha256, "mixture": dict(phase.mixture), "frames": config.vision.frames,
+            "size": config.vision.image_size, "seed": schedule.seed, "encoder": encoder,
+        }  # fmt: skip
+        samples = self._mixture(phase.mixture, config, phase.frames, schedule.seed, Share(rank(), world()))
+        cache(samples, phase.cached, encode, folder, ENCODED, made_of, rank(), world())
+        everybodys(None)  # all parts are whole
+        held = [row for rows in in_parts(self.held(config, phase.frames), ENCODED) for row in _rows(rows, encode(rows))]
+        return Rows(CachedRows(folder), collate, schedule.batch, schedule.seed), lambda: held
+
     def drawn(self, phase: Phase, config: ModelConfig, count: int) -> Iterator[Sample]:
         """The first samples of the phase's data, read here; fewer where one of its sources has no more."""
         return _once(self._mixture(phase.mixture, config, phase.frames, phase.schedule.seed, Share()), count)
@@ -46,7 +75,7 @@ class JointData:
         return _once(self._mixture({HELD: 1.0}, config, frames, 0, Share()), self._held)
 
     def _mixture(self, shares: Mapping[str, float], config: ModelConfig, frames: int, seed: int, share: Share) -> Mixture:
-        return self._listing.mixture(shares, Shape(frames, config.vision.image_size), seed, share)
+        return self._listing.mixture(shares, Shape(frames, config.vision.image_size, config.clip_period_s), seed, share)
 
 
 def _once(mixture: Mixture, count: int) -> Iterator[Sample]:
@@ -56,3 +85,13 @@ def _once(mixture: Mixture, count: int) -> Iterator[Sample]:
         if any(source.epoch for source in mixture.sources):
             return
         yield sample
+
+
+def in_parts(samples: Iterator[Sample], rows: int) -> Iterator[list[Sample]]:
+    """`rows` at a time, and what is left."""
+    while part := list(islice(samples, rows)):
+        yield part
+
+
+def _rows(samples: list[Sample], features: Tensor) -> list[CachedRow]:
+    return [CachedRow(one, sample.query, sample.target) for one, sample in zip(features.half().numpy(), samples)]

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Stages 1 and 2 at the paper's size: which phases, on what, for how long; and on one card of 24 GB.
 
 What the paper says is written into the phases. What it does not say (temperature, optimizer, queries of the query-free stage)

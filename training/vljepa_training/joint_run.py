@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A recipe of the paper's size, phase by phase, on one process or on the ranks that torchrun has started.
 
 Everything lies under `RUNS/RECIPE`: a folder per phase as the trainer leaves it, `begin.json` (what it began with and from which
@@ -9,11 +11,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ from vljepa_ros.model.familiarity import describe
 from vljepa_ros.model.preprocess import normalise
 
 from .familiarity import fit_described
-from .joint_data import JointData
+from .joint_data import ENCODED, JointData, in_parts
 from .joint_recipes import JointRecipe, Phase, criterion, phase_config
 from .ranks import everybodys, rank, world
 from .settings import DECODE
@@ -50,7 +51,19 @@ class JointRun:
         self.begin = VLJEPA.from_pretrained(begin, device="cpu", engine="torch")
         self.recipe = replace(recipe, model=self.begin.config)  # its parts may be others than the published ones
         self.texts = None if texts is None else Lines(texts.read_text(encoding="utf-8").splitlines())
+        self._check_ranks()
         self._remember(texts)
+
+    def _check_ranks(self) -> None:
+        """ValueError now for what would be found out phases later."""
+        schedules = {phase.name: phase.schedule for phase in self.recipe.phases}
+        if self.texts:
+            schedules[DECODE] = self.recipe.decode
+        for name, schedule in schedules.items():
+            if world() > 1 and schedule.parallel == "none":
+                raise ValueError(f"{name} is for one process, and there are {world()} ranks: --set {name}.parallel=ddp")
+            if schedule.batch % world():
+                raise ValueError(f"{name}'s batch of {schedule.batch} cannot be shared by {world()} ranks: --set {name}.batch=N")
 
     def _remember(self, texts: Path | None) -> None:
         """ValueError where the folder began with something else."""
@@ -98,7 +111,8 @@ class JointRun:
         if phase.cached:
             encode = partial(self._encode, vision, config, collate)
             collate = replace(collate, seen="features")
-            data, held = self.data.cached(phase, config, encode, collate, self.folder / phase.name / "features")
+            folder = self.folder / phase.name / "features"
+            data, held = self.data.cached(phase, config, encode, collate, folder, _hash(vision))
             vision = vision.cpu()  # nobody needs it any more
         else:
             data = self.data.streamed(phase, config, collate)
@@ -150,9 +164,9 @@ class JointRun:
         return torch.load(self.folder / name / "best.pt", map_location="cpu", weights_only=True, mmap=True)["module"]
 
     @torch.no_grad()
-    def _encode(self, vision: nn.Module, config: ModelConfig, collate: Collate, rows: Iterable) -> Tensor:
+    def _encode(self, vision: nn.Module, config: ModelConfig, collate: Collate, rows: list) -> Tensor:
         """(B, N, C) float32 on the CPU: what the frozen X-Encoder sees in the rows' frames."""
-        frames = normalise(collate.frames_of(list(rows)), config.preprocess, self.device)
+        frames = normalise(collate.frames_of(rows), config.preprocess, self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
             return vision(frames).float().cpu()
 
@@ -201,10 +215,16 @@ class JointRun:
         collate = self._collate(config)
 
         def described(samples: Iterator) -> Tensor:
-            found = []
-            while rows := list(islice(samples, 16)):
-                found.append(describe(self._encode(vision, config, collate, rows), config.vision.grid))
-            return torch.cat(found)
+            parts = in_parts(samples, ENCODED)
+            return torch.cat([describe(self._encode(vision, config, collate, rows), config.vision.grid) for rows in parts])
 
         seen, unseen = self.data.drawn(phase, config, FAMILIAR), self.data.held(config, phase.frames)
         return fit_described(described(seen), described(unseen), config.vision.hidden_size, config.vision.grid)
+
+
+def _hash(module: nn.Module) -> str:
+    """Of the weights, whatever device they are on."""
+    digest = sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the paper does not say of its training: our value of each knob, and why that.
 
 `joint_recipes` changes some for a recipe.

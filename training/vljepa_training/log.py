@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a training writes down: a line of JSON for programs, TensorBoard for eyes."""
 
 from __future__ import annotations

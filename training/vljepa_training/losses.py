@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What draws a prediction to its target: bidirectional InfoNCE (paper section 2), and others to hold against it (3.8 (c)).
 
 All have one face: `loss, similarity = criterion(predicted_BD, target_BD, group_B, negative_MD, negative_group_M)`. Vectors come

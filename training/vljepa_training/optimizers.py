@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """AdamW, or Muon for the matrices inside Transformer blocks and AdamW for everything else, behind one face."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Which rows of a data set are the batch of a step: a function of (seed, step), so that a run goes on exactly where it was.
 
 A global batch is the same on any number of ranks; each takes its part of it (`ranks.mine`). A run that goes on with fewer

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """How the trainer's one loop computes on several ranks: DDP, FSDP2, or nothing of the kind.
 
 Whatever the engine, what is saved are whole tensors under a module's own names, so that a run goes on with another number of

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The parts of a model measured by `footprint`, each once in a process: several phases and recipes have the same."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The next batches, made in a thread while the current one is trained on."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Which of several processes this is (torchrun), and what all of them know: rows of every rank, the mean over ranks.
 
 Where no process group runs there is one rank, and everything here leaves its argument as it is.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What is trained, on what, for how long. A recipe is a function that returns a dataclass; another recipe is `replace(that,
 ...)`."""
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`python -m vljepa_training.score BAG SEGMENTS --checkpoint NAME`: a checkpoint on a bag that a person has annotated.
 
 Two figures, by the robot's own streaming code: boundaries against the file's (F1 at a tolerance, beside the best that a clock

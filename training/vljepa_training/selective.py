@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`python -m vljepa_training.selective --checkpoint NAME --seed N --json FILE --figure FILE`: what selective decoding is worth.
 
 Draws long tabletop streams, embeds them, and asks of clocks, offline clustering and the robot's own detector how much they say at

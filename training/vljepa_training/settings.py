@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`--set PHASE.FIELD=VALUE`: another value for a field of a recipe's phase or of its schedule, from the command line."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A tabletop recipe's stages, each resumed where it was left, and the checkpoint folder in the end.
 
 Everything lies under `RUNS/RECIPE`: a folder per stage with log.jsonl, last.pt, best.pt, best.json. Killed at any moment and

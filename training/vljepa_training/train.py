@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`python -m vljepa_training.train RECIPE`: run a recipe's stages, each resumed where it was left, and write the checkpoint
 folder. Recipes of the paper's size run on one process or, started by torchrun, on many (`joint_run.py`)."""
 
@@ -8,13 +10,16 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from vljepa_ros.model.checkpoint import read_manifest, resolve
+
 from .cost import print_recipe
-from .joint_recipes import JOINT_RECIPES
 from .joint_data import JointData
+from .joint_recipes import JOINT_RECIPES
 from .joint_run import JointRun
 from .ranks import joined, rank, world
 from .recipes import RECIPES
@@ -79,14 +84,16 @@ def _tabletop(args: argparse.Namespace) -> None:
 
 
 def _joint(args: argparse.Namespace) -> None:
+    recipe, sources = changed(JOINT_RECIPES[args.recipe](), args.set), read_listing(args.sources)
+    if int(os.environ.get("RANK", 0)) == 0:
+        model = read_manifest(resolve(args.begin)).config  # its parts may be others than the published ones
+        print_recipe(replace(recipe, model=model), int(os.environ.get("WORLD_SIZE", 1)))
     with joined() as device:
         logging.basicConfig(level=logging.WARNING if rank() else logging.INFO, format="%(message)s")
-        recipe = changed(JOINT_RECIPES[args.recipe](), args.set)
-        sources = read_listing(args.sources)
-        run = JointRun(recipe, args.begin, JointData(sources, args.workers, args.held), args.runs, device, args.texts)
-        if rank() == 0:
-            print_recipe(run.recipe, world())
-        run.all(args.out or args.runs / recipe.name / "checkpoint")
+        data = JointData(sources, args.workers, args.held)
+        JointRun(recipe, args.begin, data, args.runs, device, args.texts).all(
+            args.out or args.runs / recipe.name / "checkpoint"
+        )
         several = world() > 1
     if several:
         sys.stdout.flush()

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One loop for all stages: steps, learning rate, log, evaluation, checkpoints that a later start resumes.
 
 A stage is a `Task`; the batch of a step is a function of (seed, step) alone, or of data whose state is saved with the weights, so

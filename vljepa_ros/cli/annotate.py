@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa annotate BAG`: a first segments file from the model's output. A person corrects it; `vljepa replay --truth` reads it.
 
 One segment per detected one, with its words as they were said. Comments in the file say what to look at: how sure the model was,

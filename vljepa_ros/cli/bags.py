@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A ROS 2 bag (mcap or sqlite3) as a source: picks the camera topic, hands its messages on untouched.
 
 The truth, where it is recorded, comes with it.

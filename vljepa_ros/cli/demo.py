@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa demo`: a camera's stand-in, both nodes, real DDS between them, and somebody who watches.
 
     player  --image-->  predictor_node  --embedding, transition-->  decoder_node  --text-->  monitor (this process)

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa doctor`: whether this machine can run the nodes, a line per check with the remedy.
 
 Status 1 where something must be mended, 2 for arguments that cannot be.

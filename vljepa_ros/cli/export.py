@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa export CHECKPOINT`: graphs for the engines onnx and onnx-int8, made once, where a checkpoint is set up."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A picture in a terminal: two pixels per character, the upper one as the half block's colour, the lower one as its ground."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa import`: weights that others published into a checkpoint folder of ours, without a network and without running code."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The package's own messages for those who read and write bags without ROS: our `.msg` files, registered with `rosbags`."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The command `vljepa`. A subcommand lives in a module of its own, which is imported when it is needed."""
 from __future__ import annotations
 

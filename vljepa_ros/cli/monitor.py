@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The demo's ear: a node in the demo's own process that writes down what both nodes publish and the camera shows.
 
 Times of arrival are taken in the callback, on the clock that the player stamps with. Spins in a thread of its own.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Where the demo's nodes and topics are."""
 from __future__ import annotations
 

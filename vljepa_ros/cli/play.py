@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa play`: a bag's cameras as they were, over ROS topics, for machines without `ros2 bag play` and with its options.
 
     vljepa play drive/ --clock --reliable      # beside nodes with use_sim_time and, to lose nothing, step

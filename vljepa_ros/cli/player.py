@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The camera's stand-in: a process of its own that publishes a source in real time on a camera topic.
 
     python -m vljepa_ros.cli.player drive.mcap --topic /camera/image_raw

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The demo's processes: started with a log each, watched, and stopped by their pid whatever happens to the demo.
 
 A child is in a process group of its own, so that Ctrl-C reaches the demo alone, which then stops its children in order; and it is

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa recall DB TEXT`: looks into a robot's memory, while it is being written or years later, without ROS."""
 from __future__ import annotations
 

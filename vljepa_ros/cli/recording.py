@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the demo heard while the source played: plain lists that summary, timeline and live view read. Knows nothing of ROS.
 
 All stamps are nanoseconds of this machine's clock; `start_ns` is the stamp of the source's first frame, and `seconds()` counts

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What stays of a demo: summary.json, timeline.png and a table for people."""
 from __future__ import annotations
 

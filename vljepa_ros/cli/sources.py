@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Where camera frames come from: a ROS 2 bag, a video file or a camera device, behind one interface.
 
     source = open_source("drive.mcap")     # SourceError, in one line, for whatever cannot be played

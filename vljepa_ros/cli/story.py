@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What happened so far, for people: the detected segments with their words, and the true ones beside them. Knows no terminal."""
 from __future__ import annotations
 

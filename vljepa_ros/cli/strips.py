@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The strips of the timeline: film, band of texts, distance curve. Each fills axes of its own for one window of seconds."""
 from __future__ import annotations
 

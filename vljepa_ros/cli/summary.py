@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The demo in numbers: a `Recording` becomes the keys of `summary.json`. Knows nothing of ROS.
 
 Where the source has no truth, what needs it is null. Times are seconds on the stream's clock unless the key says otherwise.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The demo as a picture: film strip, truth, distance curve with its threshold, and what was said, over one axis of time.
 
 Long streams are set like music, in systems of at most `SYSTEM_S` seconds one below the other, so that texts stay legible. Pure

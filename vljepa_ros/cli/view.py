@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The demo while it runs: a live terminal view, or plain lines where there is no terminal. Both only read the recording."""
 from __future__ import annotations
 

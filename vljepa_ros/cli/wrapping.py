@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Text that stays inside its box on paper: widths in inches, of matplotlib's letters."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """For planners: a thin rclpy helper around the two nodes' topics and services. Needs no torch."""
 from .answers import Answer, Match, Seen, Words
 from .client import VLJEPAClient

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the client gives back: embeddings, matches, answers and words, each with what it is about."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a planner does with the two nodes: look, wait for a change or for a goal, ask."""
 from __future__ import annotations
 

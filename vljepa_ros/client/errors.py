@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What can go wrong between a planner and the nodes: each error is one line, problem and remedy."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A node of the client's own, spun by a thread of the client's own.
 
 So a caller may block wherever it is: in a script that spins nothing, in a thread beside an executor, in a callback of one. What

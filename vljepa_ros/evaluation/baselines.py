@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What boundaries are worth without a model: the best clock, and the best threshold on a per-frame score such as pixel
 difference.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Boundaries against truth: one-to-one matching within a tolerance, and what a clock or a pixel difference would have reached.
 
 All times are seconds on one clock, in any order. Knows nothing of how boundaries were found.

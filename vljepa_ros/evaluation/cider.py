@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """CIDEr-D: how far captions share their rarer words with what people (here: the simulator) said of the same clips.
 
 Vedantam et al. 2015, section 5: n-grams of 1 to 4 words weighted by how few clips' references hold them, cosine per n with the

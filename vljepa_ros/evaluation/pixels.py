@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Pixel differences: how much a frame differs from the one before, which is all that a change detector without a model sees."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """When to put a recorded stream of embeddings into words, and from which vector: a clock, a clustering, the robot's own detector.
 
 Five ways (paper, section 4.6 and Figure 4; the last one is ours), each with its own number of decodes:

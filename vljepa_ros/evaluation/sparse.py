@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Clips of a recorded stream from the few frames that they show: the others are timed like any frame, but never decoded.
 
 Of a camera with 30 frames per second whose clips end every 0.1 s, two frames of three are in no clip. Which, only the clip buffer

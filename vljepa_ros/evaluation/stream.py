@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A recorded stream through the streaming code, frame by frame and without dropping any: the same input gives the same output.
 
 What the nodes do in threads and processes happens here in one loop, with the same clip buffer, detector and policy. Knows no bag

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Synthetic streams of embeddings with known boundaries: what a model's embeddings do, without a model.
 
 States are unit vectors that stand still between events; around an event's completion the embedding glides to the next state,

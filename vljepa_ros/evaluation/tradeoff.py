@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What was said against what was true, and a curve of scores over rates: which words a reference is held against, what a way
 reaches at a rate, and at which rate it reaches a score.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A condition for a behaviour tree: is it so? `~/check`, a std_srvs/Trigger, and `~/holds`, a latched std_msgs/Bool.
 
     ros2 run vljepa_ros condition_node --ros-args -p question:="Is the drawer open or closed?" \\

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """How far the world is on its way to a goal that is given in words: `~/progress`, a std_msgs/Float32 from 0 (start) to 1 (goal).
 
     ros2 run vljepa_ros goal_monitor --ros-args -p goal:="The drawer is open." -p start:="The drawer is closed."

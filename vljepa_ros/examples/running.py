@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """An example's process: spun until a signal ends it, then closed in order, with exit status 0."""
 from __future__ import annotations
 

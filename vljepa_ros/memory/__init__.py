@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the camera saw, on disk, and found again by meaning and time. Knows no ROS.
 
 tracker (what is to be written) -> recorder -> store (SQLite, the truth) and index (vectors, for search) -> recall.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The memory's file: made, opened and checked. What is wrong with one is a `StoreError` of one line with the remedy.
 
 SQLite in WAL mode, so that readers (a recall, the command line beside a running robot) never hold up the writer. `synchronous`

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The segments' vectors in memory, for search; made from the file when it is opened and never saved.
 
 What could be saved beside the file would have to be proved equal to it after every power cut. Reading a million vectors takes

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Reads a memory's file beside whoever writes it. Never changes it."""
 
 from __future__ import annotations

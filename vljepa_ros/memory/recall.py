@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A text's vector against what is remembered: when the world was like that, or when it became so.
 
 A segment's vector answers what the state of the scene was. So "the drawer is open" has an answer among the segments as they are

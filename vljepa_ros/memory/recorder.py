@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Between tracker and file: writes what came, tries again what could not be written, keeps the index in step.
 
 What a full disk refuses stays here, each segment in its newest version, and goes out with the first write that succeeds. Belongs

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One segment of the stream as it is remembered."""
 
 from __future__ import annotations

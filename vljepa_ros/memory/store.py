@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The memory's one writer: segments into SQLite, durable when `write` returns, in a file of bounded size.
 
 Full, it drops the oldest segments in batches; SQLite then fills the freed pages before it asks for new ones, so the file stops

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Embeddings, transitions and texts -> what is to be remembered, segment by segment.
 
 Runs beside the decoder, in a process of its own, and hears what it hears: topics in either order, with losses, from the middle

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The network, its preprocessing, its checkpoints. Knows no stream, no ROS, no loss."""
 from .checkpoint import CheckpointError
 from .config import (

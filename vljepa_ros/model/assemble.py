@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A whole checkpoint folder out of hub folders: V-JEPA 2, Llama, a text encoder, and a Y-Decoder, random unless given.
 
 Such a model runs and has everything it needs to be trained. Its projections, and with them its vectors, mean nothing before that.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A checkpoint is a folder: config.json, one safetensors file (or several shards) per part, tokenizers.
 
 config.json names every other file with its size and sha256, and carries a seal over itself. Nothing is loaded before its hash

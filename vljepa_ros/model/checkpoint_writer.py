@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Writes what `checkpoint.py` reads: a checkpoint folder, all of it or nothing."""
 from __future__ import annotations
 

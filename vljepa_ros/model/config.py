@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The facts that belong to weights: frozen dataclasses, the same for the tiny, the tabletop and the paper size.
 
 A fact lives here when changing it without retraining makes the weights wrong (sizes, means, clip period). What a user chooses

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What an exception says of the device: out of memory, which passes, or lost, which only a new process mends."""
 from __future__ import annotations
 
@@ -27,8 +29,8 @@ def is_device_lost(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in LOST)
 
 
-def free(device: torch.device) -> None:
-    """Hand back what nobody uses, after an out-of-memory."""
+def free(error: BaseException) -> None:
+    """Hand back what nobody uses, after an out-of-memory. `error` loses its traceback, which holds the tensors of that pass."""
+    error.__traceback__ = None
     gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
+    torch.cuda.empty_cache()  # does nothing where this process has not touched a GPU

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Where and in which arithmetic a model runs: device, and torch in fp32 ("torch") or bf16 ("torch-bf16"); graphs are in engines/.
 
 bf16 keeps norms, rotary angles, softmax sums and the residual stream in fp32 (autocast); only the matrices are rounded, once,

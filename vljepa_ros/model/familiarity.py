@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """How far a clip lies from what the X-Encoder saw in training, judged from its visual tokens.
 
 The evidence is there and not in the vectors: the Predictor folds whatever it gets into the space that it knows, and the Y-Decoder

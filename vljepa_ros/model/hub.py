@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Folders as the Hugging Face hub hands them out: config.json, safetensors (one file or shards with an index), a tokenizer.
 
 Also published .pt files, read without ever running code from them. Nothing is fetched: a folder is what `huggingface-cli

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`Predictor.from_pretrained`: the last layers of a Llama 3 from a hub folder, with its token table and its final norm."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`TextEncoder.from_pretrained`: EmbeddingGemma (Gemma 3 text, bidirectional), BERT, MiniLM and their like from hub folders.
 
 sentence-transformers' layout (modules.json) says what follows the Transformer: its pooling must be the mean, which is ours too,

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`VisionEncoder.from_pretrained`: V-JEPA 2 from a hub folder, V-JEPA 2.1 from its published .pt file.
 
 V-JEPA 2.1 turns both members of a rotary pair by one angle and stretches positions to the grid it was first trained with

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Texts that a checkpoint cannot read whole are named: cut in silence, they would say something else. Needs no weights."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The Llama layer, as the Predictor (every token sees every token) and the TextDecoder (causal, with a cache) use it.
 
 Equal to Hugging Face's LlamaModel layers within fp32 rounding; query, key and value are one matrix here, gate and up another.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """best.pt of open-vljepa (github.com/dion-jy/open-vljepa), a published re-implementation, into a model of ours.
 
 The file holds Predictor, Y-Encoder and, where there is one, the X-Encoder's projector. It says neither the X-Encoder's weights

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The Predictor: visual tokens and a query in, the predicted embedding of the answer out.
 
 Llama layers without a causal mask over visual tokens first, query tokens after them. The output is raw: normalisation to norm 1

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Camera image to network input, for robot and training alike: a second recipe somewhere else is a silent loss of accuracy."""
 from __future__ import annotations
 

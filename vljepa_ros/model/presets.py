@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The three sizes of one code: `tiny` for tests, `tabletop` for two CPU cores, `paper` as published (arXiv 2512.10942)."""
 from __future__ import annotations
 

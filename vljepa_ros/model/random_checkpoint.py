@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A tiny checkpoint with random weights: what tests of nodes, demo and training load instead of a trained one."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A part of any size with random weights, for measurements where no trained ones are at hand. Its answers mean nothing."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Rotary positions: one rotation for both Transformers, and the two tables.
 
 `rotate` works on halves: dimension i is paired with dimension i + head_dim/2. Llama is defined so; V-JEPA 2 pairs neighbours

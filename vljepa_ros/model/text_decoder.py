@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The Y-Decoder: a small causal language model that puts an embedding into words.
 
 The embedding becomes `prefix_tokens` tokens in front of the text. Token table and output layer are two: shared, a decoder of this

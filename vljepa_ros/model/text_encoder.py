@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The Y-Encoder: any Hugging Face text encoder, mean over its non-padding tokens, one linear layer into the shared space.
 
 Built from a configuration alone: no network, no remote code. transformers is imported only when one is built, because it takes

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Text to token ids and back: a folder with `tokenizer.json` (Hugging Face tokenizers) and `special.json` (ids of pad, bos, eos).
 
 Knows nothing of models: who calls says whether BOS and EOS belong and how many tokens fit.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The X-Encoder: V-JEPA 2's Vision Transformer over space-time patches, equal to Hugging Face's VJEPA2Model encoder.
 
 Faster by one matrix for query, key and value, patches cut by reshaping, and a rotary table computed once in fp32. Knows nothing

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The Python face: frames, queries and texts in, vectors of norm 1 in one space out, and back to text.
 
     model = VLJEPA.from_pretrained("tabletop")

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """How many clips go through the model at once: half after an out-of-memory, and carefully back. Knows no ROS and no model."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The camera's topic: from an image message to a frame, and everything that can be wrong on that way."""
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ from vljepa_ros.streaming import Frame
 
 log = logging.getLogger(__name__)
 
+WINDOW_S = 3.0  # that images are counted over: a camera of which few images arrive is named a second later at the latest
 SLOW = 0.5  # a camera below this share of the clip rate starves the stream
 SHARED_MEMORY = (
     "large best-effort images are lost between processes unless FASTDDS_DEFAULT_PROFILES_FILE (Jazzy: FASTRTPS_...) in the "
@@ -53,7 +56,7 @@ class Camera:
         self._still = Still(frozen_s, stream_clock(node))
         self._wanted_per_s = wanted_per_s
         self._came = 0  # images before this activation
-        self._rate = Rate(clock=stream_clock(node))
+        self._rate = Rate(WINDOW_S, stream_clock(node))
         self._bad: Counter[str] = Counter()  # BadImage.cause -> images
         self._size_changes = 0
         self._recent = Recent()
@@ -120,7 +123,7 @@ class Camera:
         if "size changes" in recent:
             status.warn(f"the image size changes ({self._size_changes} times so far, now {self._size})")
         if "lost" in recent:
-            status.warn(f"{lost} images were lost in transport" + ("" if self._compressed else f": {SHARED_MEMORY}"))
+            status.warn(f"{lost} images on {topic} were lost in transport" + ("" if self._compressed else f": {SHARED_MEMORY}"))
         if self._input.started:
             self._report_rate(status, per_s)
 
@@ -135,11 +138,12 @@ class Camera:
         return f"start the camera, or remap `{self._remapped}` to its topic"
 
     def _images(self) -> list[str]:
-        """Topics that somebody publishes images on, three at most, as `image` would have to be remapped."""
+        """Topics with images that this node does not hear, three at most, as `image` would have to be remapped."""
+        ours = {one.topic_name for one in self._node.subscriptions}
         kind = "sensor_msgs/msg/CompressedImage" if self._compressed else "sensor_msgs/msg/Image"
         topics = [
             topic.removesuffix("/compressed") for topic, types in self._node.get_topic_names_and_types()
-            if kind in types and "/view_node/" not in topic and self._node.count_publishers(topic)
+            if kind in types and topic not in ours and "/view_node/" not in topic and self._node.count_publishers(topic)
         ]
         return sorted(topics)[:3]
 
@@ -161,4 +165,7 @@ class Camera:
                 "though images come: the driver repeats a frame; start it again (a simulated scene at rest: set frozen_s to 0)"
             )
         if self._rate.settled and per_s < SLOW * self._wanted_per_s:
-            status.warn(f"only {per_s:.1f} images/s come where clips ask for {self._wanted_per_s:.1f} (1 / clip.stride_s){hint}")
+            status.warn(
+                f"only {per_s:.1f} images/s come on {self._input.topic} where clips ask for {self._wanted_per_s:.1f} "
+                f"(1 / clip.stride_s){hint}"
+            )

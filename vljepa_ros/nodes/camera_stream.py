@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One camera of the predictor: its images, clips, epochs and detector, and its topics, from subscription to publishing.
 
 Without a name its topics are `image` and `~/embedding`, `~/transition`, ...; the camera `front` has `front/image` and

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The clock by which a stream is late or silent."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Texts that embeddings are held against, changed while a node runs: their vectors are made in a thread of their own.
 
 The text encoder is loaded when the first text is there, and stays. Cosines are of this checkpoint's space; whoever asks has

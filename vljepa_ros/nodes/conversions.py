@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Messages become types, and types messages: here and nowhere else. How an image's bytes become pixels: `streaming/images.py`.
 
 Stamps are integer nanoseconds inside and builtin_interfaces/Time outside. Vectors are numpy float32 inside and `array.array('f')`

@@ -1,11 +1,14 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Embeddings and transitions in; words out, once per segment. Between vectors and texts it translates for others, too.
 
 A callback asks the policy; a request for words goes into a short queue. The worker's thread owns the decoder, so slow words never
 hold up a callback. A request that finds the queue full pushes out the oldest, which is counted. Between texts the worker answers
-`~/encode_text` and `~/decode_text`.
+`~/encode_text` and `~/decode_text`. A text that the device has no room for is lost, counted and said; the next one is tried.
 """
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +18,7 @@ import numpy as np
 from rclpy.lifecycle import LifecyclePublisher
 
 from vljepa_ros.model import VLJEPA, CheckpointError
+from vljepa_ros.model.device_faults import free, is_out_of_memory
 from vljepa_ros.msg import DecodedText as DecodedTextMessage
 from vljepa_ros.nodes import qos
 from vljepa_ros.nodes.conversions import decoded_to_response, text_to_message, vectors_from_request, vectors_to_response
@@ -25,10 +29,12 @@ from vljepa_ros.nodes.parameters import NodeParams
 from vljepa_ros.nodes.predictor_topics import PredictorTopics
 from vljepa_ros.nodes.services import WAITING, Refused
 from vljepa_ros.nodes.statistics import Durations, Recent
-from vljepa_ros.nodes.worker import RequestQueue, Turns, Worker
+from vljepa_ros.nodes.worker import TOLERATED_FAILURES, RequestQueue, Turns, Worker
 from vljepa_ros.srv import DecodeText, EncodeText
 from vljepa_ros.streaming import DecodedText, DecodeParams, DecodePolicy, DecodeRequest, Embedding, Transition
 from vljepa_ros.streaming.parameters import parameter
+
+log = logging.getLogger(__name__)
 
 # What one request may cost the words that wait behind it: about half a second each on a busy core.
 MAX_TEXTS, MAX_CHARACTERS = 64, 4096  # per request of ~/encode_text; characters per text
@@ -69,7 +75,8 @@ class DecoderNode(ManagedNode):
         self._publisher: LifecyclePublisher | None = None
         self._texts = 0
         self._decode_time, self._latency = Durations(), Durations()
-        self._drops: Counter[str] = Counter(queue_full=0, deactivated=0, decode_error=0)
+        self._drops: Counter[str] = Counter(queue_full=0, deactivated=0, decode_error=0, out_of_memory=0)
+        self._no_room_in_a_row = 0  # texts that the device had no room for
         self._recent = Recent()
         self.diagnostics.add("input", self._report_input)
         self.diagnostics.add("texts", self._report_texts)
@@ -139,7 +146,9 @@ class DecoderNode(ManagedNode):
             raise ValueError(f"{error}; or set text_encoder to false, if nobody needs ~/encode_text") from None
 
     def _place_labels(self, labels: tuple[str, ...]) -> None:
-        self._labels = (labels, self._model.encode_text(labels)) if labels else None
+        self._labels = None  # should there be no room for the new ones, no text goes with an old one
+        if labels:
+            self._labels = labels, self._model.encode_text(labels)
 
     def _warm_up(self) -> None:
         started = time.perf_counter()
@@ -161,8 +170,23 @@ class DecoderNode(ManagedNode):
         """The worker's: words for the stream, or somebody's request."""
         if callable(item):
             item()
-        else:
+            return
+        try:
             self._speak(*item)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self._on_no_memory(error)
+        else:
+            self._no_room_in_a_row = 0
+
+    def _on_no_memory(self, error: Exception) -> None:
+        """The text is lost; the device gets back what nobody uses."""
+        self._drops["out_of_memory"] += 1
+        self._no_room_in_a_row += 1
+        if self._no_room_in_a_row <= TOLERATED_FAILURES:  # beyond, /diagnostics goes on saying it
+            log.warning("the device had no room for a text, it is lost: %s", " ".join(str(error).split())[:200])
+        free(error)
 
     def _speak(self, request: DecodeRequest, asked: float) -> None:
         started = time.perf_counter()
@@ -235,6 +259,15 @@ class DecoderNode(ManagedNode):
         recent = self._recent.look(drops)
         if "queue_full" in recent:
             status.warn(f"{drops['queue_full']} texts were given up: decoding is slower than the stream asks for it")
+        if self._no_room_in_a_row >= TOLERATED_FAILURES:
+            status.error(
+                f"the device has no room for a text ({self._no_room_in_a_row} times in a row): end what else uses it, or set "
+                "device to cpu, or take a smaller checkpoint"
+            )
+        elif "out_of_memory" in recent:
+            status.warn(
+                f"the device had no room for {drops['out_of_memory']} texts, which are lost; free its memory or set device to cpu"
+            )
         if worker is not None and worker.problem:
             status.error(worker.problem)
         elif "decode_error" in recent:

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """/diagnostics: once a second, what runs and what is wrong, in words and in numbers.
 
 A part of a node adds a report under a name; its status is called `<node>: <name>`. The message holds the problems, worst first,

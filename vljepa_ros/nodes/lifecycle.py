@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the nodes share: transitions that never raise, autostart, release in one place, a process that ends with status 0.
 
 Where the device is lost (a sticky CUDA error), no transition helps: the node goes through its error state to finalized, says so
@@ -15,15 +17,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import rclpy
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.task import Future
 
 from vljepa_ros.nodes.clocks import waits_for_clock
 from vljepa_ros.nodes.diagnostics import Diagnostics, Status
 from vljepa_ros.nodes.logs import RosHandler
-from vljepa_ros.nodes.parameters import Parameters
+from vljepa_ros.nodes.parameters import ParameterError, Parameters
 from vljepa_ros.nodes.services import Services
 from vljepa_ros.nodes.statistics import Recent
 from vljepa_ros.nodes.topics import Outputs
@@ -39,6 +43,7 @@ class ManagedNode(LifecycleNode):
 
     def __init__(self, name: str, groups: Mapping[str, type], **kwargs: Any) -> None:
         """`groups`: parameter prefix -> dataclass; the group "" holds a NodeParams. `kwargs` go to rclpy's node."""
+        self.parameters: Parameters | None = None
         super().__init__(name, **kwargs)
         self.state = UNCONFIGURED
         self.fault = ""  # the latest transition that failed, and why; "" since one succeeded
@@ -81,6 +86,20 @@ class ManagedNode(LifecycleNode):
 
     def change_live(self) -> None:
         """Take over the live parameters; the node is inactive or active."""
+
+    # parameters, from wherever they are set: rclpy's services call the second of these
+
+    def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
+        """As rclpy's, each by itself."""
+        return [self.set_parameters_atomically([one]) for one in parameter_list]
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """As rclpy's, but what has the wrong type is refused by name, and whole numbers do for numbers."""
+        try:
+            fitting = self.parameters.fitting(parameter_list) if self.parameters is not None else parameter_list
+        except ParameterError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return super().set_parameters_atomically(fitting)
 
     # transitions
 

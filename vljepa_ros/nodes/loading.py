@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A checkpoint onto this machine, as a node's parameters say."""
 from __future__ import annotations
 

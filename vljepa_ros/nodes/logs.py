@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The core logs with `logging`; a node forwards it to the ROS log, under its own name."""
 from __future__ import annotations
 

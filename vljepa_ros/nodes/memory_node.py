@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Embeddings, transitions, texts and pictures in; segments on disk, and answers to "when was it like this".
 
 A callback asks the tracker and puts what is to be written into a queue; the writer's thread owns the file and turns images into

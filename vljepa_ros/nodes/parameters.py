@@ -1,15 +1,19 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Dataclasses of the core become ROS parameters, and ROS parameters that dataclass again, whole.
 
 A field's default, range, choices and sentence are declared from it and named nowhere else. `ClipParams.stride_s` in the group
 "clip" is the parameter `clip.stride_s`; fields of the group "" stand by themselves.
 
 A bad value in a YAML file or on the command line does not kill the process: the parameter keeps its default, the fault is
-remembered, and `read` raises it until somebody sets the parameter to something that fits. A whole number does for any number.
+remembered, and `read` raises it until somebody sets the parameter to something that fits. A whole number does for any number,
+here and in later changes, which the node hands to `fitting` first: rclpy refuses another type without a word of the parameter.
 
 Between configure and cleanup parameters are locked but for the live ones, which the node checks and then hears of.
 """
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, TypeVar
@@ -87,6 +91,18 @@ class Parameters:
         value = self._node.get_parameter(name).value
         return tuple(value) if isinstance(_default(self._fields[name][1]), tuple) else value
 
+    def fitting(self, changed: list[Parameter]) -> list[Parameter]:
+        """A change with every value in its parameter's type; what others declared goes through. Raises ParameterError."""
+        for one in changed:
+            if not self._node.has_parameter(one.name):  # rclpy's own refusal forgets the name
+                name = self._node.get_fully_qualified_name()
+                raise ParameterError(f"{name} has no parameter {one.name!r}; `ros2 param list {name}` shows those it has")
+        return [
+            Parameter(one.name, *_typed(_fitting(one.name, one.value, _default(self._fields[one.name][1]))))
+            if one.name in self._fields else one
+            for one in changed
+        ]
+
     def _declare(self, name: str, prefix: str, field: Field) -> None:
         default = _default(field)
         # rclpy raises where an override does not fit what is declared: ask for the override first, judge it here, declare then.
@@ -145,6 +161,10 @@ def _default(field: Field) -> Any:
     return field.default
 
 
+def _typed(value: Any) -> tuple[Parameter.Type, Any]:
+    return TYPES[type(value)], list(value) if isinstance(value, tuple) else value
+
+
 def _plain(one: Parameter) -> Any:
     return tuple(one.value or ()) if one.type_ == TYPES[tuple] else one.value
 
@@ -157,7 +177,8 @@ def _fitting(name: str, given: Any, default: Any) -> Any:
     if kind is tuple and isinstance(given, (list, tuple)) and all(isinstance(one, str) for one in given):
         return tuple(given)
     if type(given) is not kind:
-        raise ParameterError(f"{name} must be {NAMES[kind]}, got {given!r}")
+        shown = list(given) if isinstance(given, array) else given  # what rclpy makes of numbers
+        raise ParameterError(f"{name} must be {NAMES[kind]}, got {shown!r}")
     return given
 
 

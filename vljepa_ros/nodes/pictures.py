@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The camera's topic for one who wants a picture now and then: images pass unread until somebody asks for one."""
 from __future__ import annotations
 

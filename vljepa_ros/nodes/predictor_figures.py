@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a predictor counts and times over its life, and what /diagnostics says of it."""
 from __future__ import annotations
 

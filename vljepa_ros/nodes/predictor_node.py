@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Images in; embeddings, transitions, the distance to the next one and their space out; questions about the latest clip answered.
 
 A callback converts an image and pushes the frame; where that makes a clip, the clip goes into a mailbox. The worker's thread owns
@@ -268,8 +270,7 @@ class PredictorNode(ManagedNode):
                 "the device had no room for %d clips at once, they are lost; at most %d from here on: %s", len(streams),
                 self._batches.now, " ".join(str(error).split())[:200],
             )
-        error.__traceback__ = None  # it holds the tensors of the pass that failed
-        free(self._model.engine.device)
+        free(error)
 
     def _predict(self, request: Predict.Request) -> Predict.Response:
         """The worker's as well: another question about the latest clip."""

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The predictor's topics, as other nodes hear them: embeddings, transitions, distances, checked against the node's own space."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Quality of service, by what a topic carries. All of it can be changed with the standard `qos_overrides` parameters."""
 from __future__ import annotations
 

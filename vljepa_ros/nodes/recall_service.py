@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What answers `~/recall`: a worker of its own with the text encoder, so that neither stream nor writing waits for an answer."""
 from __future__ import annotations
 

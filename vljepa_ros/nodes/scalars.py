@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Numbers for plots, one std_msgs/Float32 topic each.
 
 Every plotter takes `topic/data` of that type without being told anything, and a topic's name is the curve's name; of an array,

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Services whose answers the worker computes: it owns the model, and an executor that waited for it would keep every image out.
 
 A request becomes a `Job` in the worker's inbox and a coroutine that awaits the job's future. rclpy steps a waiting coroutine each
@@ -21,7 +23,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.task import Future
 
-from vljepa_ros.model.device_faults import is_device_lost
+from vljepa_ros.model.device_faults import free, is_device_lost, is_out_of_memory
 from vljepa_ros.nodes import qos
 from vljepa_ros.nodes.diagnostics import Status
 from vljepa_ros.nodes.statistics import Durations, Recent
@@ -30,6 +32,10 @@ from vljepa_ros.nodes.worker import Turns
 log = logging.getLogger(__name__)
 
 WAITING = 16  # requests that may wait for the worker; a planner that asks faster than it is answered is told so
+
+NO_ROOM = (
+    "the device had no room for this request; ask for fewer at once, end what else uses the device, or set device to cpu"
+)
 
 
 class Refused(Exception):
@@ -56,6 +62,11 @@ class Job:
         except (Refused, ValueError) as error:
             problem = str(error)
         except Exception as error:
+            if is_out_of_memory(error):
+                free(error)
+                problem = f"{NO_ROOM} ({error})"
+                log.warning("%s: %s", self._service, problem)
+                return
             problem = f"the model failed: {type(error).__name__}: {error}; see /diagnostics"
             log.error("%s: %s", self._service, problem, exc_info=True)
             if is_device_lost(error):

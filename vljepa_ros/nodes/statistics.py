@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a running node counts and times, for its diagnostics. Fed by one thread and read by another. Knows no ROS."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Whether a camera shows one picture again and again: sensors have noise, so equal pixels mean a driver that repeats a frame."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Topics in and out, with what the middleware says about them: whoever gets nothing is told why."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Camera and understanding in; the annotated picture and numbers for plots out, for people.
 
 Callbacks keep a board of what is known; a frame that is due goes with a look at it into a mailbox, and the worker's thread draws.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The thread that owns a model: takes work from an inbox, one item after another, and never dies in silence. Knows no ROS.
 
 An exception costs its item, but for a device that is lost: that ends the thread, for no later item can fare better.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """From frames to the moments worth words: frames -> clips -> embeddings -> transitions -> decode requests. Knows no ROS."""
 
 from vljepa_ros.streaming.clips import ClipBuffer, ClipParams

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Frames -> clips: resampling a camera of any rate to the clip period that the checkpoint was trained on, by stamps alone.
 
 A clip's positions are the newest frame's stamp, one clip period before it, two before it, and so on. At each position stands the

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Embeddings and transitions -> decode requests: words once per segment, when its state has settled, from the mean of its
 embeddings.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Pixels of image messages, whoever made the messages: rclpy's for the nodes, rosbags' for those who read bags. Knows no ROS.
 
 Size, step and encoding are checked before a byte is read. rgb8, bgr8, mono8, rgba8 and bgra8 become views of the message's

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One slot between a camera that never waits and a model that takes its time: the newest wins, replaced ones are counted."""
 
 from __future__ import annotations

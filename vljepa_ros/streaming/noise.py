@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """How large a cost is when nothing happens: a robust quantile of the stream's own latest costs."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Parameters of the core: frozen dataclasses that own the default, the range and the sentence of every value.
 
 A node declares its ROS parameters from these fields (`metadata["description"]`, `metadata["range"]`, `metadata["choices"]`) and

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What people may set about transitions. How the values are used: `transitions.py`."""
 
 from __future__ import annotations

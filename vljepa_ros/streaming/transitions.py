@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Embeddings -> transitions: says when one state of the world has given way to another, by the best split of the latest seconds.
 
 With every embedding, the segment's latest seconds are parted into before and after wherever merging the two would cost most

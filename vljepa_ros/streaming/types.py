@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The things that travel along a stream: frame -> clip -> embedding -> transition -> decode request -> text.
 
 All stamps are integer nanoseconds of the camera's clock, never of the machine that computes. All vectors are float32 of norm 1

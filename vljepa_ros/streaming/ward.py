@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Ward's arithmetic in seconds: a span of embeddings parted into an old state and a new one, and what the parting is worth."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A picture with what is understood of it: words and figures below, bars for texts above, each on a dark panel of its own.
 
 Panels are as large as their contents and never larger than half of the picture; whatever does not fit is left out, the least

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The typeface that pictures are lettered in, at any size. Sizes and widths are pixels.
 
 DejaVu Sans, which matplotlib brings along: Latin, Greek, Cyrillic, Hebrew, Arabic, Armenian, Georgian, mathematics. Chinese,

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Colours, sizes and rectangles of what is drawn into a picture. Pixels; sizes grow with the picture."""
 from __future__ import annotations
 

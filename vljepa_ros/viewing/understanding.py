@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What is known of a stream at a moment, as much of it as people are shown: kept up to date by a `Board`. Knows no pixels.
 
 Everything is told on the camera's clock, by the stamps of embeddings; a picture and what is known of it may be a clip's length

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Text that stays inside its box: greedy wrapping by measured width, with an ellipsis where the box is full. Knows no font."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The tiny checkpoint's graphs, to be damaged; every device that is there."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Engine "auto": what is tried, what is refused, what wins, what is said of it."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Exported graphs against torch: batches, queries of any length, devices; damaged and foreign graphs; what is missing."""
 from __future__ import annotations
 

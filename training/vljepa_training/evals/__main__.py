@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`python -m vljepa_training.evals tabletop --checkpoint NAME --seed N --json FILE`: every figure of a checkpoint, on fresh
 worlds.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Which action: nearest label text to the predicted embedding (paper section 3.1), in the labels' canonical wording and in
 others.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Questions with candidate answers, nearest embedding wins (paper section 3.2), beside answering without looking.
 
 Balanced: as if the query kind (lamp, drawer, held, where, colour, count, before, after) were drawn uniformly, then of the last

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the parts of an evaluation share: the model, clips drawn once, visual tokens computed once, texts encoded once.
 
 Knows nothing of figures.

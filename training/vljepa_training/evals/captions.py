@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Captions decoded from predicted embeddings: is the right action named, and how much of the rest is said (CIDEr-D).
 
 Beside the Y-Decoder's words from the prediction stand its words from the true text's embedding (the oracle: what decoding loses

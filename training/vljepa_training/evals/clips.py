@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Held-out tabletop clips, drawn so that all events are equally frequent. Rendered at camera size and prepared as on the robot.
 
 Knows nothing of models.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Is `confidence` what it says: the share of a text's sentences that are to be expected right?
 
 Texts are state descriptions decoded from predictions; of each, confidence stands against the share of its sentences that the

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Footage from elsewhere: the share of its embeddings that the checkpoint itself calls foreign (`novelty` above 1).
 
 Any video file that OpenCV reads, through the robot's own streaming code. What is in it does not matter, only that it is no

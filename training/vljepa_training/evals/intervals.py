@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Figures with their 95 % intervals: a share of independent successes, a mean over clips that share streams.
 
 Every figure of a report is {"value", "low", "high", "n"}, all None where there is nothing to count. Knows nothing of models.

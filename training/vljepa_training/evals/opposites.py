@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The Y-Encoder alone: a true paraphrase must be nearer than the opposite in nearly the same words.
 
 Triplets after the paper's section 3.7: two texts of one meaning and one of the opposite, which counts as right where the two

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Long tabletop streams, watched once and kept: embeddings of every clip, and what the Y-Decoder says of a vector.
 
 Drawing and embedding forty streams of three minutes takes an hour; so every stream is a file of its own, written whole or not at

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Text to video: the clip that a description belongs to, among hundreds (paper section 3.1).
 
 The descriptions are the long ones, answers to "Describe this video in detail.": the short captions of all events together are

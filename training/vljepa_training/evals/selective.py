@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Selective decoding: how much of what is true of long streams is said, against how often words are made (paper, Figure 4).
 
 References are the true segments: the text of the world's state, at the middle of the time for which it holds and the model sees

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The paper's Figure 4 with the online way in it: CIDEr-D against decodes per second, from the report of a study alone."""
 
 from __future__ import annotations

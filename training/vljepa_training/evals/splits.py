@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Worlds that differ from training in one way, each beside the familiar ones: unseen colour-shape pairs, cameras, table
 colours."""
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Held-out tabletop streams through the robot's own streaming code: boundaries, delays, texts, and what must stay silent.
 
 A true boundary is the moment an event completes; detections match one to one. Delay runs from the true boundary to the moment

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """WorldPrediction-WM in miniature: two pictures, before and after; which of four clips shows the action between them?
 
 As the paper has it (section 4.3): initial and final picture, each repeated over half of the clip, are one pseudo-video; its

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A bag and its corrected segments as pairs of a clip and a text: what `vljepa annotate` began and a person finished.
 
     state      for moments of every segment that has one: what is true from its start to the next one's

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the frozen X-Encoder sees in a drawn number of samples, computed once and kept on disk with their texts.
 
     FOLDER/made_of.json             what it was made of, as the caller says; another cache is refused by it

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Videos with sentences, as MSR-VTT publishes them: one JSON of `videos` and `sentences`, a folder of `VIDEO_ID.mp4`."""
 
 from __future__ import annotations

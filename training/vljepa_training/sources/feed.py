@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A loader as the trainer wants a task's data: batches by step, asked for ahead, and the state of the step that is saved."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Classification folders: `ROOT/CLASS/FILE`, pictures or videos; the folder's name is what is seen."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """LeRobot data sets of version 3: episodes as spans of shared mp4 files, with the task that each performed.
 
     meta/info.json                              codebase_version v3.*, video_path, features

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The sources file: which data lies where, in groups that a recipe draws from by share, written by a person in YAML.
 
     image:

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Worker processes that read, decode and collate batches ahead, in an order that does not depend on which of them is quick.
 
 The batch of step s is made by worker s % workers, from that worker's own share of every source, and travels with the state that

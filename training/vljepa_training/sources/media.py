@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Pictures and videos as frames, whoever's files they are. PyAV decodes, since it comes as wheels with FFmpeg inside."""
 
 from __future__ import annotations

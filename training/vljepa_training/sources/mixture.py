@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Several sources as one: which comes next is drawn by weight from (seed, how many were drawn), which can be resumed."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Questions about pictures: GQA's JSON (by question id: imageId, question, answer) and LLaVA's (a list of conversations)."""
 
 from __future__ import annotations

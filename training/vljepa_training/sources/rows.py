@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Rows that can be asked for in any order (features on disk, lists in memory) as a task's data."""
 
 from __future__ import annotations

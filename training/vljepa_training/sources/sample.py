@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What every source of training data gives, and how one is read: `Sample`, broken ones counted, an order that can be resumed.
 
 Knows nothing of files; a source is a list of records or a stream of them, and a function that turns one into a sample.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """WebDataset shards of pictures or videos with their texts: `KEY.jpg` or `KEY.mp4` beside `KEY.txt` or a caption in `KEY.json`.
 
 The order is that of shards, drawn anew every epoch; a shard is read from front to back. A share reads whole shards. To go on in

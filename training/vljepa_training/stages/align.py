@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Stages 1 and 2: Predictor and Y-Encoder by bidirectional InfoNCE over frozen X-Encoder features (paper sections 2 and 3.2).
 
 Stage 1 describes, single pictures first and then pictures and video (captions, labels, states); stage 2, supervised finetuning,

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What stages 1 and 2 have in common, whatever their clips and texts come from: a batch becomes vectors, vectors become a loss.
 
 The two steps are apart, so that a large batch can be computed in parts (gradcache.py) and over ranks.

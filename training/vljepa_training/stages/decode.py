@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Y-Decoder: from an embedding back to its text, trained on text alone (it plays no part in the main training, paper section 2).
 
 It will have to read predicted embeddings, which miss the text's by a residual; noise like the residuals on the text's own

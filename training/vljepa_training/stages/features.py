@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Which clips Predictor and Y-Encoder are trained on, and what the frozen X-Encoder sees in them: computed once, kept on disk."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Footage that no simulator made, as rows of stages 1 and 2: what the frozen X-Encoder sees in each, computed once."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Stages 1 and 2 at the paper's size: rows of (frames, query, target), the X-Encoder frozen or, in the last phase, trained too.
 
 Knows nothing of where rows come from. Every rank reads its own rows only, so that meanings are numbered by what their texts are.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Y-Encoder of the tabletop size: paraphrases together, opposites apart, before any picture is seen.
 
 The paper starts from EmbeddingGemma; a small encoder from scratch needs its own start. Texts of one meaning are positives of a

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Texts as the parts want them: with or without BOS and EOS, as the configuration says. The one place where training asks a
 tokenizer."""
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """X-Encoder of the tabletop size: trained to tell what every token shows, images first, then video (as the paper's stage 1); then
 frozen.
 

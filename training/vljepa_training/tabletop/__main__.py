@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`python -m vljepa_training.tabletop bag ...`: the world's tools from the command line."""
 
 from __future__ import annotations

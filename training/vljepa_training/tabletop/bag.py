@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A stream of the tabletop world as a ROS 2 bag: what the camera saw, and the truth beside it.
 
     /camera/image_raw/compressed   sensor_msgs/CompressedImage, JPEG (or /camera/image_raw, sensor_msgs/Image rgb8, with `raw`)

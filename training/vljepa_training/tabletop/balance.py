@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Draws questions so that no answer is more likely than another: who does not look at the clip learns nothing from the question.
 
 In the world itself the gripper is mostly empty and most things stand upright; a model that is rewarded for knowing that is not

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What makes a scene hard to read and means nothing: things at the edges, pictures on the wall, a mat under everything, something
 between camera and table, a table of any colour, harder light.
 

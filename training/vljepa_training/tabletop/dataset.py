@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Rendered training streams and stills on disk: frames at the clip rate and, per token, what covers it.
 
 A stream is remade from its seed in a millisecond; only what costs time is stored. `frames.npy` is uint8 (T, S, S, 3),

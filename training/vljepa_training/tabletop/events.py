@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Events as keyframes: what the gripper does, and what moves with it. No physics: the script is the truth.
 
 An event is a list of phases; the last phase before the retreat ends at the event's completion. Knows nothing of pictures or

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Words for the tabletop world: action labels, captions with paraphrases, state texts, questions and answers.
 
 Every text is a function of the simulator's facts; the words themselves lie in `phrases` and `phrases_state`. Without `rng` a text

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Keyframed motion: a value that moves between knots with an ease in and out. Knows nothing of what it moves."""
 
 from __future__ import annotations

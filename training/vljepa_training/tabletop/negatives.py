@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Texts that are nearly right: what a clip does not show, in the words of what it does.
 
 A batch of random clips holds few of them: most other targets speak of other things, and who tells them apart has not looked

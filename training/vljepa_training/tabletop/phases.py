@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The steps that an event is made of, and what becomes of them when the gripper gives up."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The words for what happens on the table, as data: action labels and captions in many phrasings.
 
 One phrasing is separated from the next by "|". The first of a list is the canonical one, which decoding aims at. Held-out

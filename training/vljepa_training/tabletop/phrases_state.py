@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The words for how everything stands, as data: state sentences, answers and questions in many phrasings.
 
 As in `phrases`, the first phrasing of a list is canonical. Slots: {o} an object ("red cube", in questions of colour the shape

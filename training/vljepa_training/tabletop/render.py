@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of a script at a time, by MuJoCo's offscreen renderer. The only file here that needs a GL library."""
 
 from __future__ import annotations

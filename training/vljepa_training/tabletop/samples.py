@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Clips of rendered training streams, with everything the simulator knows about them.
 
 A clip is (stream, k): the frames up to index k at the clip period. From k = `length` on it is a pair of pictures, before and

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What stands on the table and how it is seen: one random scene as a dataclass, and its MJCF.
 
 World frame: x to the camera's right, y away from the camera, z up, metres; the table top is z = 0. Left and right are therefore

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What the Y-Decoder learns to say of the tabletop world: texts of ever new worlds, which need no pictures."""
 
 from __future__ import annotations

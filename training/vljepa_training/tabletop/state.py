@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What is true of the table at one moment, in words' terms, and what an event is. Knows nothing of motion or pictures."""
 
 from __future__ import annotations

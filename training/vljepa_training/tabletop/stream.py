@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A stream of the tabletop world: one scene, events at irregular times, frames at any rate, exact segments.
 
 Seeded: the same arguments give the same frames. Only `frames` needs MuJoCo and a way to render.

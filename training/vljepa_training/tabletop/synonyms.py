@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Words that may stand for each other on this table: one phrasing becomes a dozen, and no meaning hangs on who is named.
 
 Works on templates, before their slots are filled. Knows nothing of the simulator.

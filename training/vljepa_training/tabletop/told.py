@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What can be asked and said about a moment of a stream: questions with their answers, and (query, target) pairs to train on.
 
 Needs no pictures: a stream is remade from its seed in milliseconds, so texts can come from as many worlds as one likes.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What `vljepa fetch` knows: repositories of the hub, at which commit, under which terms.
 
 A pinned commit is one that several public projects name for that repository. Where none could be established the revision is

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One entry of the catalogue onto the disk: at one commit, every file compared with what the hub says its hash is.
 
     OUT/<short name>/...    the files, as the repository has them

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa replay BAG`: a recorded bag through the streaming code of the nodes, faster than real time, to a report to read.
 
     command.py    options, and what is done in which order     page.py       report.html

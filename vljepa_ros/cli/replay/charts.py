@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Curves as SVG paths, drawn here so that the page needs no script. Words and numbers beside them are the page's own text: in a
 drawing that is squeezed to a phone's width they would shrink.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """`vljepa replay`: its options, and what is done in which order."""
 from __future__ import annotations
 

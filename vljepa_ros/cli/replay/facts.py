@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """report.json: everything that a replay found, as plain values. Two runs differ in `timing` alone."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The bag once more, with our topics in it: what the nodes would have published, at the times at which the frames were recorded.
 
 Messages are copied as bytes. A topic whose definition neither the bag nor ROS 2 has cannot be written so that others can read

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """report.html: one page that needs nothing but itself, from a template and what the replay found. Pure presentation.
 
 The template and its style lie in assets/report/. No script, no font, no request: it opens from a mail as it does from a server.

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """An iterator that runs ahead in a thread of its own: reading and decoding overlap with the network."""
 from __future__ import annotations
 

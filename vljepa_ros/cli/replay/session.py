@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One camera of a bag, understood: what a node would have published for it, on one clock that never goes back."""
 from __future__ import annotations
 

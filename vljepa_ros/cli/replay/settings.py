@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The nodes' YAML for a replay: the parameters that shape a stream, read from the file that the nodes are started with."""
 from __future__ import annotations
 

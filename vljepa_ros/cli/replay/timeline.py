@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """The timeline of the page: film, truth, distance curve and words over one axis, wide enough to read and scrolled sideways.
 
 Places are pixels from the left. Long streams are drawn closer, so that a day does not become a kilometre.

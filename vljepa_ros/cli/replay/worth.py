@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What selective decoding is worth on one stream: how current the latest words are, against how often words are made.
 
 Words are as current as the vector they were made from is near to what the camera means now: the mean cosine of each embedding

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A recorded bag as what a node would have seen of it: its messages, sound or damaged, become clips; and what is known of it.
 
     bag.py, salvage.py   topics and messages as bytes        clock.py    stamps of all epochs in one line

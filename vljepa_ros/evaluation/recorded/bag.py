@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A recorded bag to be read whole, sound or damaged: its topics, their messages as bytes, and what was lost on the way.
 
 Reads by `rosbags` where that can open the bag, and by `salvage` where an mcap file ends in the middle. Knows the types of no

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One camera of a bag: its messages become clips, as they do in the predictor node, and small pictures for the report.
 
 A picture is decoded only where a clip shows it (`evaluation/sparse.py`). Every message is checked for size, step and encoding.

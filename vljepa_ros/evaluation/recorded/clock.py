@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """One clock that never goes back for a stream of several epochs, so that seconds since the first frame mean something."""
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What is left of an mcap file: its records from front to back, without the index that a recorder writes last.
 
 A recorder that was killed, or a disk that ran full, leaves a file that ends in the middle and has no index; readers refuse it

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Camera messages as the bytes that travel (CDR): stamped anew or made from pixels, without rclpy and without decoding them.
 
 `sensor_msgs/Image` and `sensor_msgs/CompressedImage` both begin with a header, whose stamp lies right behind the four bytes that

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What is known of a stream: from a YAML file that a person wrote or corrected, or from a text topic of the bag.
 
     segments:

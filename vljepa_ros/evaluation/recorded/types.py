@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """What a recorded source is told in. Knows nothing of bags."""
 from __future__ import annotations
 

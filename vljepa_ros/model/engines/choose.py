@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Engine "auto": the fastest in a short measured warm-up, of those whose embeddings agree with full precision.
 
 Without exported graphs nothing is measured: the engine is the one that the hardware suggests (bf16 where it has it), the same at

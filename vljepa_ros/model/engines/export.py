@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Vision encoder and predictor as ONNX graphs, in fp32 and int8, bound by hash to the checkpoint that they were made from.
 
 A graph has the checkpoint's clip built in and knows nothing of text or of norm 1. Batch, number of queries and their

@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """A folder of exported graphs: graphs.json names every file with its size and sha256, and the checkpoint that they belong to.
 
 Nothing is handed to a runtime before its hash is checked: a graph refers to files by name, and none outside the list is read.

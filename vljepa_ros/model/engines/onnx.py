@@ -1,3 +1,5 @@
+# Copyright 2026 the vljepa_ros authors
+# SPDX-License-Identifier: Apache-2.0
 """Exported graphs run by ONNX Runtime, standing in for the vision encoder and the predictor; all other parts stay on torch.
 
 Tensors never leave their device: inputs and outputs are torch's own memory, bound to the session, on CPU and CUDA alike.
