@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training fed by worker processes, in a process of its own, that can be told to kill itself; with torchrun on several ranks.
 
-    python fed.py FOLDER KILL_AT [worker]    # a step of the run FOLDER/killed on the last rank; its worker in its place
+    python -c "import fed; fed.main()" FOLDER KILL_AT    # a step of the run FOLDER/killed, on the last rank
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -31,8 +30,6 @@ STEPS, SAVE_EVERY, BATCH = 12, 4, 4
 class Task:
     """How long is the text, from how bright the frames are."""
 
-    kill_worker = False
-
     def __init__(self, listing: Path, workers: int = 1, kill_at: int = -1) -> None:
         torch.manual_seed(7)
         self.module = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.2), nn.Linear(16, 1))
@@ -50,7 +47,7 @@ class Task:
 
     def loss(self, batch: dict):
         if int(batch["step"]) == self.kill_at:
-            os.kill(multiprocessing.active_children()[0].pid if self.kill_worker else os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
         self.seen.append(batch["key"])
         predicted = self.module(batch["frames"].float().mean((2, 3, 4)) / 255)
         return (predicted[:, 0] - batch["length"]).square().mean(), {}
@@ -72,10 +69,9 @@ def run(folder: Path, name: str, kill_at: int = -1, parallel: str = "none") -> l
     return task.seen
 
 
-if __name__ == "__main__":
+def main() -> None:
     torch.set_num_threads(1)
     folder, kill_at = Path(sys.argv[1]), int(sys.argv[2])
-    Task.kill_worker = sys.argv[3:] == ["worker"]
     with ranks.joined():
         parallel = "none" if ranks.world() == 1 else "ddp"
         if parallel == "ddp":
@@ -85,3 +81,7 @@ if __name__ == "__main__":
         run(folder, "killed", kill_at if first and ranks.rank() == ranks.world() - 1 else -1, parallel)
     sys.stdout.flush()
     os._exit(0)  # all is written; gloo's threads now and then abort the interpreter's own end
+
+
+if __name__ == "__main__":
+    main()

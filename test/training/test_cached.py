@@ -147,6 +147,9 @@ def test_ranks_write_their_parts_and_read_them_all(root, tmp_path):
         if rank:
             with pytest.raises(ValueError, match="holds 12 of 23 rows"):
                 CachedRows(tmp_path)
+            with pytest.raises(ValueError, match="was begun on 2 ranks, not 1: finish it on as many"):
+                cache(mixture(root), COUNT, encode, tmp_path, BATCH, MADE_OF)
+    cache(mixture(root), COUNT, lambda samples: pytest.fail("all is there"), tmp_path, BATCH, MADE_OF)  # on one rank
     rows = CachedRows(tmp_path)
     drawn = [one for rank, n in ((0, 11), (1, 12)) for one in mixture(root, Share(rank, 2)).batch(n)]
     assert [(row.query, row.target) for row in rows] == [(one.query, one.target) for one in drawn]

@@ -34,7 +34,7 @@ from dataclasses import fields, replace
 import torch._dynamo, transformers.models.bert.modeling_bert  # imported where they are needed, by every process again
 
 from vljepa_ros.model.presets import tiny
-from vljepa_training import recipes, train, trainer
+from vljepa_training import recipes, tabletop_run, train, trainer
 
 told = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what a training prints is for people
@@ -43,6 +43,7 @@ def tell(*words):
     print(*words, file=told, flush=True)
 
 def small():
+    '''The chain in seconds.'''
     r, m = recipes.tabletop_ci(), tiny()
     model = replace(
         m,
@@ -78,7 +79,7 @@ class Telling:
         tell("evaluated", self.name, self.step, figures["score"].hex())
         return figures
 
-train.train = lambda task, schedule, folder: trainer.train(Telling(task, folder.name), schedule, folder)
+tabletop_run.train = lambda task, schedule, folder: trainer.train(Telling(task, folder.name), schedule, folder)
 recipes.RECIPES["small"] = small
 for line in sys.stdin:
     child = os.fork()

@@ -10,13 +10,15 @@ import os
 import re
 import signal
 import sys
-from collections import Counter
+from collections import Counter, namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
+from vljepa_training.sources import loader as loaders
 from vljepa_training.sources.listing import read_listing
 from vljepa_training.sources.loader import Loader, LoaderError
 from vljepa_training.sources.media import Shape
@@ -156,18 +158,24 @@ def test_sources_that_cannot_be_opened_are_told_from_workers(mixture):
 
 
 def test_a_worker_that_is_killed_ends_the_training_and_not_in_silence(load):
-    before = set(multiprocessing.active_children())
-    loader = load(2)
-    loader.next()
-    started = [one for one in multiprocessing.active_children() if one not in before]
-    assert len(started) == 2
-    with pytest.raises((LoaderError, RuntimeError), match="dead.*go on from the last checkpoint|killed by signal"):
-        os.kill(started[1].pid, signal.SIGKILL)
-        for _ in range(1000):  # what was made ahead may still come
-            loader.next()
-    for one in started:
-        one.join(timeout=60)
-        assert one.exitcode is not None
+    """In a thread, as the trainer asks for batches, and without torch's handler of the signal, which is the main thread's."""
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        before = set(multiprocessing.active_children())
+        with ThreadPoolExecutor(1) as thread:
+            loader = load(2)
+            thread.submit(loader.next).result(timeout=120)
+            started = [one for one in multiprocessing.active_children() if one not in before]
+            assert len(started) == 2
+            os.kill(started[1].pid, signal.SIGKILL)
+            with pytest.raises(LoaderError, match="worker . of rank 0, step .*dead.*: go on from the last checkpoint"):
+                for _ in range(1000):  # what was made ahead may still come
+                    thread.submit(loader.next).result(timeout=120)
+        for one in started:
+            one.join(timeout=60)
+            assert one.exitcode is not None
+    finally:
+        signal.signal(signal.SIGCHLD, handler)
 
 
 def test_a_training_draws_the_same_numbers_with_and_without(load):
@@ -176,3 +184,9 @@ def test_a_training_draws_the_same_numbers_with_and_without(load):
     torch.manual_seed(5)
     load(2).next()
     assert torch.equal(torch.rand(3), drawn)
+
+
+def test_shared_memory_that_is_full_is_said_before_it_is_written_to(monkeypatch):
+    monkeypatch.setattr(loaders.shutil, "disk_usage", lambda folder: namedtuple("Usage", "free")(1_000_000))
+    with pytest.raises(MemoryError, match=r"a batch takes 4.0 MB in /dev/shm, 1.0 MB are free: .*--shm-size.*fewer workers"):
+        loaders._packed(({"frames": torch.zeros(1_000_000)}, {}, None))

@@ -57,7 +57,7 @@ def cache(
 ) -> None:
     """Draw this rank's part of `count` samples of all ranks and keep what `encode` makes of `batch` at once: (rows, N, C).
 
-    Goes on where it was killed; does nothing where the part is whole. `made_of`: all that the features depend on, in JSON's
+    Goes on where it was killed; does nothing where all is there. `made_of`: all that the features depend on, in JSON's
     types: the sources file's sha256, shares, shape, seed, the encoder's sha256.
     ValueError: a folder that was made of something else, too little space for what all ranks have to write, shapes that change.
     """
@@ -66,8 +66,9 @@ def cache(
         raise ValueError(f"count must give every rank a row and batch be at least 1, got {got}")
     folder.mkdir(parents=True, exist_ok=True)
     made_of = json.loads(json.dumps({**made_of, "count": count, "ranks": ranks}))
-    _check_same(folder, made_of)
-    part = _Part(folder / f"part-{rank}-of-{ranks}", count * (rank + 1) // ranks - count * rank // ranks)
+    if _whole(folder, made_of):
+        return
+    part = _Part(folder / _stems(ranks)[rank], count * (rank + 1) // ranks - count * rank // ranks)
     if part.done == part.rows:
         return
     if part.done:
@@ -123,13 +124,29 @@ class _Part:
         _write(self._progress, {"rows": self.done, "bytes": self._bytes, "state": state})
 
 
-def _check_same(folder: Path, made_of: dict[str, Any]) -> None:
+def _whole(folder: Path, made_of: dict[str, Any]) -> bool:
+    """Whether nothing is left to do, whatever the number of ranks that did it. ValueError where it is another's."""
     file = folder / "made_of.json"
     known = json.loads(file.read_text()) if file.exists() else made_of
-    for name in sorted({*known, *made_of}):
+    for name in sorted({*known, *made_of} - {"ranks"}):
         one, other = known.get(name), made_of.get(name)
         if one != other:
             raise ValueError(f"{folder} was cached with {name} {one!r}, this is {other!r}: take another folder, or remove it")
+    if sum(_done(folder, known["ranks"])) == made_of["count"]:
+        return True
+    if (ranks := known["ranks"]) != made_of["ranks"]:
+        raise ValueError(f"{folder} was begun on {ranks} ranks, not {made_of['ranks']}: finish it on as many, or remove it")
+    return False
+
+
+def _stems(ranks: int) -> list[str]:
+    return [f"part-{rank}-of-{ranks}" for rank in range(ranks)]
+
+
+def _done(folder: Path, ranks: int) -> list[int]:
+    """Rows of each part."""
+    files = [folder / f"{stem}.json" for stem in _stems(ranks)]
+    return [json.loads(file.read_text())["rows"] if file.exists() else 0 for file in files]
 
 
 def _check_space(folder: Path, shape: tuple[int, ...], rows: int) -> None:
@@ -165,9 +182,7 @@ class CachedRows(Sequence[CachedRow]):
         except OSError as error:
             raise ValueError(f"{folder} holds no cache ({error.strerror}): make one first") from None
         count, ranks = made_of["count"], made_of["ranks"]
-        stems = [f"part-{rank}-of-{ranks}" for rank in range(ranks)]
-        files = [folder / f"{stem}.json" for stem in stems]
-        done = [json.loads(file.read_text())["rows"] if file.exists() else 0 for file in files]
+        stems, done = _stems(ranks), _done(folder, ranks)
         if sum(done) != count:
             raise ValueError(f"{folder} holds {sum(done)} of {count} rows: caching goes on where it was when it is started again")
         self._features = [np.load(folder / f"{stem}.npy", mmap_mode="r") for stem in stems]

@@ -17,8 +17,10 @@ import io
 import multiprocessing
 import os
 import pickle
+import shutil
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import cv2
@@ -33,6 +35,7 @@ from .sample import Sample, Share
 T = TypeVar("T")
 AHEAD = 2  # batches that each worker makes ahead
 ALIGNED = 64  # bytes
+SHARED = Path("/dev/shm")
 
 
 class LoaderError(RuntimeError):
@@ -182,6 +185,12 @@ def _packed(value: object) -> Tensor:
     parts = [np.frombuffer(part, np.uint8) for part in (file.getbuffer(), *(one.raw() for one in outside))]
     head = np.array([len(parts), *(part.size for part in parts)], np.int64).view(np.uint8)
     starts = _starts([head.size, *(part.size for part in parts)])
+    if SHARED.is_dir() and starts[-1] > (free := shutil.disk_usage(SHARED).free):  # a write to it would end the process
+        needed, left = starts[-1] / 1e6, free / 1e6
+        raise MemoryError(
+            f"a batch takes {needed:.1f} MB in {SHARED}, {left:.1f} MB are free: give it more room (docker run --shm-size), or "
+            "take fewer workers"
+        )
     block = torch.empty(starts[-1], dtype=torch.uint8).share_memory_()
     for part, start in zip((head, *parts), starts):
         block.numpy()[start : start + part.size] = part
