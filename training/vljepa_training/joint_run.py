@@ -13,7 +13,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -107,7 +107,8 @@ class JointRun:
         parts = self._parts(config, self.recipe.phases[:number])
         vision = parts["vision"].to(self.device)
         module = self._module(parts, vision if phase.train_vision else None)
-        collate, held = self._collate(config), partial(self.data.held, config, phase.frames)
+        collate = self._collate(config)
+        held = cache(lambda: list(self.data.held(config, phase.frames)))  # decoded once, and not at every evaluation
         if phase.cached:
             encode = partial(self._encode, vision, config, collate)
             collate = replace(collate, seen="features")
