@@ -144,7 +144,7 @@ def _entry(one: Any, base: Path, where: str) -> Entry:
     if unknown := [field for field in one if field not in ("kind", *kind.fields)]:
         raise ListingError(f"{where}: unknown field {unknown[0]!r}; known are {', '.join(kind.fields)}")
     if missing := [field for field in (*kind.paths, *kind.needed) if field not in one]:
-        empty = "; it may be empty, for training without a query" if missing[0] == "query" else ""
+        empty = "; empty, it is the recipe's own" if missing[0] == "query" else ""
         raise ListingError(f"{where}: lacks the field {missing[0]}{empty}")
     for field, value in one.items():
         if field != "weight" and not isinstance(value, str):
