@@ -96,7 +96,7 @@ def wrong(group: str, k: int, **fields: object):
         (wrong("vqa", 1, kind=None), "vqa: entry 2: has no kind; known are shards"),
         (wrong("video", 1, fps=3), r"video: entry 2 \(lerobot\): unknown field 'fps'; known are path, query, camera, weight"),
         (wrong("vqa", 0, query="What?"), r"vqa: entry 1 \(gqa\): unknown field 'query'"),
-        (wrong("image", 1, query=None), r"image: entry 2 \(folders\): lacks the field query; it may be empty"),
+        (wrong("image", 1, query=None), r"image: entry 2 \(folders\): lacks the field query; empty, it is the recipe"),
         (wrong("video", 2, segments=None), r"video: entry 3 \(annotated\): lacks the field segments$"),
         (wrong("image", 1, text=3), r"image: entry 2 \(folders\): text must be a text, got 3: put it in quotes"),
         (wrong("image", 0, weight=-1), "weight must be a number above 0, got -1: .* take its entry out"),
