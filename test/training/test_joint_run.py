@@ -109,6 +109,42 @@ def test_nothing_held_out_is_refused(given, tmp_path):
         main(arguments(given | {"sources": file}, tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda groups: groups.pop("vqa"), "has no group vqa"),
+        (lambda groups: groups.update(vqa=[groups["vqa"][0] | {"path": "empty.json"}]), "vqa: entry 1 .gqa.: .*0 records"),
+        (lambda groups: groups.update(held=[{"kind": "folders", "path": "one", "query": ""}]), "held has fewer than 2 rows"),
+    ],
+)
+def test_data_that_a_later_phase_lacks_is_said_before_anything_is_trained(given, tmp_path, change, said):
+    root = given["sources"].parent
+    (root / "empty.json").write_text("{}")
+    (root / "one" / "red").mkdir(parents=True, exist_ok=True)
+    shutil.copy(root / "held" / "red" / "0.png", root / "one" / "red")
+    groups = yaml.safe_load(given["sources"].read_text())
+    change(groups)
+    file = root / "lacking.yaml"
+    file.write_text(yaml.safe_dump(groups))
+    with pytest.raises(ValueError, match=said):
+        main(arguments(given | {"sources": file}, tmp_path))
+    assert not (tmp_path / "tiny_joint").exists(), "a mended sources file is no other beginning"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("sft.parallel=dpp", "parallel must be one of none, ddp, fsdp2, got 'dpp'"),
+        ("sft.optimizer=adam", "optimizer must be adamw or muon, got 'adam'"),
+        ("decode.micro=4", "decode cannot be computed in parts"),
+    ],
+)
+def test_a_setting_that_a_later_phase_refuses_is_said_before_anything_is_trained(given, tmp_path, setting, said):
+    with pytest.raises(ValueError, match=said):
+        main(arguments(given, tmp_path, "--set", setting))
+    assert not (tmp_path / "tiny_joint").exists()
+
+
 # ranks
 
 SETTINGS = ("*.parallel=ddp", "long_video.parallel=fsdp2", "*.steps=8", "*.save_every=2", "decode.parallel=ddp", "decode.steps=8")

@@ -52,6 +52,8 @@ class JointRun:
         self.recipe = replace(recipe, model=self.begin.config)  # its parts may be others than the published ones
         self.texts = None if texts is None else Lines(texts.read_text(encoding="utf-8").splitlines())
         self._check_ranks()
+        left = [phase for phase in self.recipe.phases if not self._is_done(phase.name)]
+        data.check(left, self.begin.config)
         self._remember(texts)
 
     def _check_ranks(self) -> None:
@@ -64,6 +66,13 @@ class JointRun:
                 raise ValueError(f"{name} is for one process, and there are {world()} ranks: --set {name}.parallel=ddp")
             if schedule.batch % world():
                 raise ValueError(f"{name}'s batch of {schedule.batch} cannot be shared by {world()} ranks: --set {name}.batch=N")
+            if world() > 1 and schedule.parallel == "fsdp2" and schedule.optimizer == "muon":
+                raise ValueError(f"{name}: muon needs whole matrices, which fsdp2 takes apart: --set {name}.parallel=ddp")
+        if self.texts and self.recipe.decode.micro:
+            raise ValueError(f"{DECODE} cannot be computed in parts: leave out {DECODE}.micro")
+        for phase in self.recipe.phases:
+            if 0 < phase.cached < world():
+                raise ValueError(f"{phase.name} caches {phase.cached} samples for {world()} ranks: --set {phase.name}.cached=N")
 
     def _remember(self, texts: Path | None) -> None:
         """ValueError where the folder began with something else."""

@@ -58,6 +58,10 @@ class Schedule:
             raise ValueError(f"steps, batch, eval_every and save_every must be >= 1, got {self}")
         if self.micro < 0:
             raise ValueError(f"micro must be >= 0, got {self.micro}")
+        if self.optimizer not in optimizers.KINDS:
+            raise ValueError(f"optimizer must be {' or '.join(optimizers.KINDS)}, got {self.optimizer!r}")
+        if self.parallel not in parallel.ENGINES:
+            raise ValueError(f"parallel must be one of {', '.join(parallel.ENGINES)}, got {self.parallel!r}")
 
     def lr_at(self, step: int) -> float:
         warm = min(1.0, (step + 1) / max(1, self.warmup))
