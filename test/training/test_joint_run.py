@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ import yaml
 
 from vljepa_ros.model import VLJEPA
 from vljepa_ros.model.random_checkpoint import make_tiny
+from vljepa_training.ranks import joined
 from vljepa_training.train import main
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 210), "white": (240, 240, 240)}
@@ -189,6 +191,29 @@ def test_two_ranks_one_of_them_killed_end_with_the_weights_of_an_undisturbed_run
         assert true["step"] == found["step"] == 8
         for key, weights in true["module"].items():
             assert torch.equal(weights, found["module"][key]), (name, key)
+
+
+def test_a_rank_that_fails_ends_the_run_with_its_own_words(given, tmp_path):
+    images = given["sources"].parent / "images"
+    images.rename(images.with_name("elsewhere"))
+    try:
+        process = torchrun(given, tmp_path)
+        assert process.wait(100) != 0
+    finally:
+        images.with_name("elsewhere").rename(images)
+    assert "vqa: entry 1 (gqa): images: no such folder" in (tmp_path / "out.log").read_text()
+
+
+def test_ranks_wait_for_the_one_that_writes(monkeypatch):
+    """NCCL's ten minutes are fewer than a checkpoint of the paper's size and 2,000 clips take rank 0."""
+    given = {}
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setattr("torch.distributed.rendezvous", lambda url: iter([(None, 0, 1)]))
+    monkeypatch.setattr("torch.distributed.init_process_group", lambda backend, **more: given.update(more))
+    for name in ("barrier", "destroy_process_group"):
+        monkeypatch.setattr(f"torch.distributed.{name}", lambda: None)
+    with joined():
+        assert given["timeout"] >= timedelta(hours=2)
 
 
 def test_what_cannot_be_shared_is_said_before_anything_is_trained(given, tmp_path, monkeypatch):
