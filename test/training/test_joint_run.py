@@ -21,7 +21,7 @@ import pytest
 import torch
 import yaml
 
-from vljepa_ros.model import VLJEPA
+from vljepa_ros.model import VLJEPA, VisionEncoder
 from vljepa_ros.model.random_checkpoint import make_tiny
 from vljepa_training.ranks import joined
 from vljepa_training.train import main
@@ -73,7 +73,11 @@ def arguments(given: dict[str, Path], runs: Path, *more: str) -> list[str]:
     return ["tiny_joint", *said, "--runs", str(runs), "--workers", "0", "--held", "16", *more]
 
 
-def test_every_phase_runs_and_what_comes_of_it_is_a_checkpoint(given, tmp_path, caplog):
+def test_every_phase_runs_and_what_comes_of_it_is_a_checkpoint(given, tmp_path, caplog, monkeypatch):
+    autocast, forward = [], VisionEncoder.forward
+    monkeypatch.setattr(
+        VisionEncoder, "forward", lambda *given: autocast.append(torch.is_autocast_enabled("cpu")) or forward(*given)
+    )
     begin = VLJEPA.from_pretrained(given["begin"], device="cpu", engine="torch")
     caplog.set_level("INFO")
     main(arguments(given, tmp_path, "--set", "image.steps=60", "--set", "image.eval_every=60"))
@@ -86,11 +90,14 @@ def test_every_phase_runs_and_what_comes_of_it_is_a_checkpoint(given, tmp_path, 
     figures = {name: json.loads((folder / name / "best.json").read_text()) for name in (*PHASES, "decode")}
     assert figures["image"]["top1"] > 0.6 and figures["image"]["chance"] == 0.25, "16 held-out pictures of four colours"
     assert "bad picture" in (folder / "image" / "data.txt").read_text()
-    assert (folder / "video" / "features").is_dir()
+    assert json.loads((folder / "video" / "features" / "made_of.json").read_text())["bf16"] is False, "as the recipe says"
+    assert set(autocast) == {False}, "and a measure of what is familiar in full, as a robot computes"
     # started again, nothing is trained again
     shutil.rmtree(folder / "checkpoint")
     stamps = {name: (folder / name / "last.pt").stat().st_mtime_ns for name in PHASES}
+    caplog.clear()
     main(arguments(given, tmp_path))
+    assert "image is done, but it began with steps 60, now 6; eval_every 60, now 3" in caplog.text
     assert stamps == {name: (folder / name / "last.pt").stat().st_mtime_ns for name in PHASES}
     assert VLJEPA.from_pretrained(folder / "checkpoint", device="cpu", engine="torch").sha256 == model.sha256
 

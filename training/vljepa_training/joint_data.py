@@ -70,7 +70,7 @@ class JointData:
         schedule = phase.schedule
         made_of = {
             "sources": self.sha256, "mixture": dict(phase.mixture), "frames": config.vision.frames,
-            "size": config.vision.image_size, "seed": schedule.seed, "encoder": encoder,
+            "size": config.vision.image_size, "seed": schedule.seed, "encoder": encoder, "bf16": schedule.bf16,
         }  # fmt: skip
         samples = self._mixture(phase.mixture, config, phase.frames, schedule.seed, Share(rank(), world()))
         cache(samples, phase.cached, encode, folder, ENCODED, made_of, rank(), world())

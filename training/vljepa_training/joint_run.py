@@ -32,7 +32,7 @@ from .settings import DECODE
 from .stages.contrastive import AlignModule
 from .stages.decode import DecodeTask, Lines
 from .stages.joint import Collate, JointTask
-from .trainer import Schedule, train
+from .trainer import Schedule, tell_changes, train
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +96,7 @@ class JointRun:
         """Every phase, the Y-Decoder where there are texts for it, then the checkpoint folder `out`."""
         for number, phase in enumerate(self.recipe.phases):
             if self._is_done(phase.name):
+                tell_changes(self._shared(phase.schedule, phase.name), self.folder / phase.name, "is done")
                 continue
             log.info("%s: %s", phase.name, self._phase(number, phase))
             everybodys(None)
@@ -118,7 +119,7 @@ class JointRun:
         module = self._module(parts, vision if phase.train_vision else None)
         collate, held = self._collate(config), partial(self.data.held, config, phase.frames)
         if phase.cached:
-            encode = partial(self._encode, vision, config, collate)
+            encode = partial(self._encode, vision, config, collate, bf16=phase.schedule.bf16)
             collate = replace(collate, seen="features")
             folder = self.folder / phase.name / "features"
             data, held = self.data.cached(phase, config, encode, collate, folder, _hash(vision))
@@ -173,10 +174,10 @@ class JointRun:
         return torch.load(self.folder / name / "best.pt", map_location="cpu", weights_only=True, mmap=True)["module"]
 
     @torch.no_grad()
-    def _encode(self, vision: nn.Module, config: ModelConfig, collate: Collate, rows: list) -> Tensor:
+    def _encode(self, vision: nn.Module, config: ModelConfig, collate: Collate, rows: list, bf16: bool = False) -> Tensor:
         """(B, N, C) float32 on the CPU: what the frozen X-Encoder sees in the rows' frames."""
         frames = normalise(collate.frames_of(rows), config.preprocess, self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             return vision(frames).float().cpu()
 
     # after the phases
