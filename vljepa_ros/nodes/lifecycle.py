@@ -19,7 +19,7 @@ from typing import Any
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.task import Future
@@ -323,14 +323,14 @@ def _spin(node: ManagedNode) -> None:
     rclpy.spin_until_future_complete does that too, and hangs another callback on the future whenever something happens, which
     stays there: 14 MB per hour at camera rate.
     """
-    executor = SingleThreadedExecutor()
+    executor = rclpy.get_global_executor()  # it holds the requests that wait; `answer_last` steps them when this is over
     executor.add_node(node)
     node.ended.add_done_callback(lambda _: executor.create_task(lambda: None))  # it may wait for work, and here is some
     try:
         while rclpy.ok() and not node.ended.done():
             executor.spin_once()
     finally:
-        executor.shutdown()
+        executor.remove_node(node)
 
 
 def _one_line(error: BaseException) -> str:
