@@ -286,6 +286,14 @@ def test_what_does_not_fit_a_card_is_said_with_the_remedy(capsys):
     assert "does not fit" not in capsys.readouterr().out
 
 
+def test_what_workers_make_ahead_counts_where_they_read(monkeypatch, capsys):
+    monkeypatch.setattr(cost, "GB", 1.0)
+    cost.print_recipe(JOINT_RECIPES["tiny_joint"](), 1, workers=6)
+    said = [line.split() for line in capsys.readouterr().out.splitlines() if "main memory" in line]
+    batches = [float(line[0]) / found.memory["batch"] for line, found in zip(said, cost.costs(JOINT_RECIPES["tiny_joint"](), 1))]
+    assert batches == [29, 5, 29, 29], "the second phase has its features on disk"
+
+
 def test_ranks_that_cannot_be_are_refused(capsys):
     with pytest.raises(SystemExit):
         cost.main(["tiny_joint", "--ranks", "0"])

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import cv2
@@ -20,8 +21,9 @@ import pytest
 import torch
 import yaml
 
-from vljepa_ros.model import VLJEPA
+from vljepa_ros.model import VLJEPA, VisionEncoder
 from vljepa_ros.model.random_checkpoint import make_tiny
+from vljepa_training.ranks import joined
 from vljepa_training.train import main
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 210), "white": (240, 240, 240)}
@@ -71,7 +73,11 @@ def arguments(given: dict[str, Path], runs: Path, *more: str) -> list[str]:
     return ["tiny_joint", *said, "--runs", str(runs), "--workers", "0", "--held", "16", *more]
 
 
-def test_every_phase_runs_and_what_comes_of_it_is_a_checkpoint(given, tmp_path, caplog):
+def test_every_phase_runs_and_what_comes_of_it_is_a_checkpoint(given, tmp_path, caplog, monkeypatch):
+    autocast, forward = [], VisionEncoder.forward
+    monkeypatch.setattr(
+        VisionEncoder, "forward", lambda *given: autocast.append(torch.is_autocast_enabled("cpu")) or forward(*given)
+    )
     begin = VLJEPA.from_pretrained(given["begin"], device="cpu", engine="torch")
     caplog.set_level("INFO")
     main(arguments(given, tmp_path, "--set", "image.steps=60", "--set", "image.eval_every=60"))
@@ -84,11 +90,14 @@ def test_every_phase_runs_and_what_comes_of_it_is_a_checkpoint(given, tmp_path, 
     figures = {name: json.loads((folder / name / "best.json").read_text()) for name in (*PHASES, "decode")}
     assert figures["image"]["top1"] > 0.6 and figures["image"]["chance"] == 0.25, "16 held-out pictures of four colours"
     assert "bad picture" in (folder / "image" / "data.txt").read_text()
-    assert (folder / "video" / "features").is_dir()
+    assert json.loads((folder / "video" / "features" / "made_of.json").read_text())["bf16"] is False, "as the recipe says"
+    assert set(autocast) == {False}, "and a measure of what is familiar in full, as a robot computes"
     # started again, nothing is trained again
     shutil.rmtree(folder / "checkpoint")
     stamps = {name: (folder / name / "last.pt").stat().st_mtime_ns for name in PHASES}
+    caplog.clear()
     main(arguments(given, tmp_path))
+    assert "image is done, but it began with steps 60, now 6; eval_every 60, now 3" in caplog.text
     assert stamps == {name: (folder / name / "last.pt").stat().st_mtime_ns for name in PHASES}
     assert VLJEPA.from_pretrained(folder / "checkpoint", device="cpu", engine="torch").sha256 == model.sha256
 
@@ -107,6 +116,42 @@ def test_nothing_held_out_is_refused(given, tmp_path):
     file.write_text(yaml.safe_dump(known))
     with pytest.raises(ValueError, match="has no group 'held'"):
         main(arguments(given | {"sources": file}, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda groups: groups.pop("vqa"), "has no group vqa"),
+        (lambda groups: groups.update(vqa=[groups["vqa"][0] | {"path": "empty.json"}]), "vqa: entry 1 .gqa.: .*0 records"),
+        (lambda groups: groups.update(held=[{"kind": "folders", "path": "one", "query": ""}]), "held has fewer than 2 rows"),
+    ],
+)
+def test_data_that_a_later_phase_lacks_is_said_before_anything_is_trained(given, tmp_path, change, said):
+    root = given["sources"].parent
+    (root / "empty.json").write_text("{}")
+    (root / "one" / "red").mkdir(parents=True, exist_ok=True)
+    shutil.copy(root / "held" / "red" / "0.png", root / "one" / "red")
+    groups = yaml.safe_load(given["sources"].read_text())
+    change(groups)
+    file = root / "lacking.yaml"
+    file.write_text(yaml.safe_dump(groups))
+    with pytest.raises(ValueError, match=said):
+        main(arguments(given | {"sources": file}, tmp_path))
+    assert not (tmp_path / "tiny_joint").exists(), "a mended sources file is no other beginning"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("sft.parallel=dpp", "parallel must be one of none, ddp, fsdp2, got 'dpp'"),
+        ("sft.optimizer=adam", "optimizer must be adamw or muon, got 'adam'"),
+        ("decode.micro=4", "decode cannot be computed in parts"),
+    ],
+)
+def test_a_setting_that_a_later_phase_refuses_is_said_before_anything_is_trained(given, tmp_path, setting, said):
+    with pytest.raises(ValueError, match=said):
+        main(arguments(given, tmp_path, "--set", setting))
+    assert not (tmp_path / "tiny_joint").exists()
 
 
 # ranks
@@ -153,6 +198,29 @@ def test_two_ranks_one_of_them_killed_end_with_the_weights_of_an_undisturbed_run
         assert true["step"] == found["step"] == 8
         for key, weights in true["module"].items():
             assert torch.equal(weights, found["module"][key]), (name, key)
+
+
+def test_a_rank_that_fails_ends_the_run_with_its_own_words(given, tmp_path):
+    images = given["sources"].parent / "images"
+    images.rename(images.with_name("elsewhere"))
+    try:
+        process = torchrun(given, tmp_path)
+        assert process.wait(100) != 0
+    finally:
+        images.with_name("elsewhere").rename(images)
+    assert "vqa: entry 1 (gqa): images: no such folder" in (tmp_path / "out.log").read_text()
+
+
+def test_ranks_wait_for_the_one_that_writes(monkeypatch):
+    """NCCL's ten minutes are fewer than a checkpoint of the paper's size and 2,000 clips take rank 0."""
+    given = {}
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setattr("torch.distributed.rendezvous", lambda url: iter([(None, 0, 1)]))
+    monkeypatch.setattr("torch.distributed.init_process_group", lambda backend, **more: given.update(more))
+    for name in ("barrier", "destroy_process_group"):
+        monkeypatch.setattr(f"torch.distributed.{name}", lambda: None)
+    with joined():
+        assert given["timeout"] >= timedelta(hours=2)
 
 
 def test_what_cannot_be_shared_is_said_before_anything_is_trained(given, tmp_path, monkeypatch):

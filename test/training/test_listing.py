@@ -57,6 +57,17 @@ def test_groups_are_drawn_by_share_and_sources_by_weight(made, groups):
     assert drawn == pytest.approx(wanted, abs=0.08)
 
 
+def test_shares_draw_sources_each_for_itself(made, groups):
+    listing = read_listing(write_listing(made[0], {"image": [groups["image"][1]] * 2, "held": groups["held"]}))
+    order = set()
+    for rank in range(2):
+        mixture = listing.mixture({"image": 1}, SHAPE, share=Share(rank, 2))
+        for k, source in enumerate(mixture.sources):
+            source.next = lambda k=k: k
+        order.add(tuple(mixture.batch(40)))
+    assert len(order) == 2
+
+
 def test_a_share_reads_its_own_records(made, groups):
     listing = read_listing(write_listing(made[0], groups))
     mixtures = [listing.mixture({"vqa": 1}, SHAPE, 0, Share(rank, 2)) for rank in range(2)]

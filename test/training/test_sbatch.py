@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parents[2] / "training" / "train.sbatch"
 STAND_INS = {
     "scontrol": 'printf "node7\\nnode8\\n"',
     "srun": 'exec "$@"',
-    "torchrun": 'printf "%s\\n" "$@"; echo "threads $OMP_NUM_THREADS"',
+    "torchrun": 'printf "%s\\n" "$@"; echo "threads $OMP_NUM_THREADS, cores $SRUN_CPUS_PER_TASK"',
 }
 SLURM = {
     "SLURM_JOB_NODELIST": "node[7-8]",
@@ -38,8 +38,8 @@ def test_every_node_starts_torchrun_with_what_was_given(tmp_path):
     said = done.stdout.splitlines()
     assert said == [
         *("--nnodes=2", "--nproc-per-node=4", "--max-restarts=3", "--rdzv-id=42", "--rdzv-backend=c10d"),
-        *("--rdzv-endpoint=node7:29500", "-m", "vljepa_training.train", "paper_v2_pretrain", "--begin", "my parts"),
-        *("--sources", "s.yaml", "--workers", "7", "threads 1"),
+        *("--rdzv-endpoint=node7:29500", "-m", "vljepa_training.train", "paper_v2_pretrain", "--workers", "7"),
+        *("--begin", "my parts", "--sources", "s.yaml", "threads 1, cores 32"),
     ]
 
 
@@ -47,6 +47,11 @@ def test_what_a_site_may_set(tmp_path):
     said = run(tmp_path, "tiny_joint", MAX_RESTARTS="9", PORT="1234", GPUS="32").stdout.splitlines()
     assert {"--max-restarts=9", "--rdzv-endpoint=node7:1234", "--nproc-per-node=32"} <= set(said)
     assert said[said.index("--workers") + 1] == "1", "at least one, of however few cores"
+
+
+def test_workers_that_somebody_asks_for_stay(tmp_path):
+    said = run(tmp_path, "tiny_joint", "--workers", "3").stdout.splitlines()
+    assert said[max(k for k, word in enumerate(said) if word == "--workers") + 1] == "3", "the last one counts"
 
 
 def test_nothing_given_is_refused(tmp_path):

@@ -59,6 +59,15 @@ def test_resumed_equals_unbroken(tmp_path):
     assert all(torch.equal(last[0][k], last[1][k]) for k in last[0])
 
 
+def test_another_schedule_than_it_began_with_is_said(tmp_path, caplog):
+    with pytest.raises(RuntimeError, match="killed here"):
+        train(Regression(fail_at=18), SCHEDULE, tmp_path)
+    train(Regression(), SCHEDULE, tmp_path)
+    assert "it began with" not in caplog.text
+    train(Regression(), replace(SCHEDULE, batch=8, lr=1e-3), tmp_path)
+    assert "goes on, but it began with batch 16, now 8; lr 0.01, now 0.001" in caplog.text
+
+
 def test_multiplier_scales_the_learning_rate(tmp_path):
     task = Regression()
     before = [p.detach().clone() for p in task.module.parameters()]
@@ -179,7 +188,7 @@ def test_data_goes_on_from_the_step_that_was_saved_not_from_what_was_made_ahead(
 
 
 @pytest.mark.parametrize("left", [None, [], [{"read": 7}, {"read": 7}]])
-def test_data_whose_state_is_missing_or_of_other_ranks_is_told_so(tmp_path, left):
+def test_data_whose_state_is_missing_or_of_other_ranks_is_told_so(tmp_path, left, caplog):
     with pytest.raises(RuntimeError, match="killed here"):
         train(Counting(fail_at=9), SCHEDULE, tmp_path)
     saved = torch.load(tmp_path / "last.pt", weights_only=True)
@@ -188,3 +197,4 @@ def test_data_whose_state_is_missing_or_of_other_ranks_is_told_so(tmp_path, left
     task = Counting()
     train(task, SCHEDULE, tmp_path)
     assert task.resumed == [(7, None)]
+    assert ("saved on 2 ranks, now there are 1: the data begins an epoch anew" in caplog.text) == bool(left)

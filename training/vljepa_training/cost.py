@@ -23,10 +23,13 @@ from .footprint import Footprint
 from .joint_recipes import JOINT_RECIPES, JointRecipe, Phase, phase_config
 from .parallel import ENGINES, blocks
 from .part_footprints import PARTS, Sizes, contrast, measured, modules
+from .sources.loader import AHEAD
 
 UTILISATION = 0.4  # of a card's peak; what large Transformers reach on many cards lies about there
 FP32, FP16, BF16 = 4, 2, 2  # bytes
+GB = 1e9
 BATCHES = 5  # of a rank in main memory: one in use, three that wait, one in the making (trainer.py)
+WORKER_BATCHES = AHEAD + 2  # of each reading process beside them: made ahead, and frames and rows that one is being made of
 
 
 @dataclass(frozen=True)
@@ -187,8 +190,10 @@ def print_recipe(
     card: Card | None = None,
     utilisation: float = UTILISATION,
     parallel: str | None = None,
+    workers: int = 2,
 ) -> list[PhaseCost]:
-    """Everything about a recipe, for people, on standard output; what it printed of costs. `card`: None: the recipe's."""
+    """Everything about a recipe, for people, on standard output; what it printed of costs. `card`: None: the recipe's.
+    `workers`: reading processes of each rank."""
     card = card or CARDS[recipe.knobs["card"].value]
     print(recipe.name + (f", begins with {recipe.begin}'s checkpoint" if recipe.begin else ""))
     for part in ("vision", "predictor", "text_encoder"):
@@ -201,7 +206,7 @@ def print_recipe(
         print(f"  {name} = {value!r}: {choice.reason}")
     found = costs(recipe, ranks, parallel)
     for cost in found:
-        _print_phase(cost, card, utilisation)
+        _print_phase(cost, card, utilisation, workers)
     days = sum(cost.card_days(card.flops_per_s * utilisation) for cost in found)
     print(
         f"\naltogether {sum(c.samples for c in found):.4g} samples, {sum(c.flops for c in found):.3g} FLOPs: an estimate of "
@@ -211,7 +216,7 @@ def print_recipe(
     return found
 
 
-def _print_phase(cost: PhaseCost, card: Card, utilisation: float) -> None:
+def _print_phase(cost: PhaseCost, card: Card, utilisation: float, workers: int) -> None:
     p, s = cost.phase, cost.phase.schedule
     print(f"\nphase {p.name}: " + ", ".join(f"{share:.3g} {group}" for group, share in p.mixture.items()))
     x_encoder = f"at {p.vision_multiplier}" if p.train_vision else "frozen"
@@ -233,7 +238,9 @@ def _print_phase(cost: PhaseCost, card: Card, utilisation: float) -> None:
         f"  {cost.bytes / 1e9:10.2f} GB per rank, {cost.rows} rows at once: {cost.bytes / card.memory:.0%} of the card's", end=""
     )
     print("" if cost.bytes < card.memory else "; it does not fit: fewer rows at once (micro), more ranks, or fsdp2")
-    print(f"  {BATCHES * cost.memory['batch'] / 1e9:10.2f} GB of main memory per rank for batches that are made ahead")
+    batches = BATCHES + (0 if p.cached else workers * WORKER_BATCHES)
+    ahead = f"for batches that are made ahead{'' if p.cached else f', with {workers} workers'}"
+    print(f"  {batches * cost.memory['batch'] / GB:10.2f} GB of main memory per rank {ahead}")
     if p.cached:
         print(f"  {cost.disk / 1e9:10.4g} GB of features on disk, {p.cached} samples, {cost.samples / p.cached:.3g} epochs")
 
@@ -246,13 +253,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--card", choices=sorted(CARDS), help="default: the recipe's")
     parser.add_argument("--flops-per-s", type=float, help="of a card, peak (default: its maker's figure)")
     parser.add_argument("--utilisation", type=float, default=UTILISATION, help="of that peak (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="reading processes of each rank (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="the same for programs")
     args = parser.parse_args(argv)
     recipe = JOINT_RECIPES[args.recipe]()
     card = CARDS[args.card or recipe.knobs["card"].value]
     card = replace(card, flops_per_s=args.flops_per_s or card.flops_per_s)
     try:
-        found = print_recipe(recipe, args.ranks, card, args.utilisation, args.parallel)
+        found = print_recipe(recipe, args.ranks, card, args.utilisation, args.parallel, args.workers)
     except ValueError as error:
         parser.error(str(error))
     if args.json:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -41,6 +41,18 @@ class JointData:
         self._listing, self._workers, self._held = listing, workers, held
         self.sha256 = listing.sha256
 
+    def check(self, phases: Sequence[Phase], config: ModelConfig) -> None:
+        """ValueError now for what would be found out phases later: a group that is not there, a source that cannot be opened or
+        has fewer parts than readers, fewer than two held-out rows."""
+        for workers, some in (
+            (max(1, self._workers), [phase for phase in phases if not phase.cached]),
+            (1, [phase for phase in phases if phase.cached]),
+        ):
+            if groups := {group: 1.0 for phase in some for group in phase.mixture}:
+                self._mixture(groups, config, some[0].frames, 0, Share(rank(), world(), 0, workers))
+        if phases and len(list(islice(self.held(config, phases[0].frames), 2))) < 2:
+            raise ValueError(f"{self._listing.file}: the group {HELD} has fewer than 2 rows to choose weights by: give it more")
+
     def streamed(self, phase: Phase, config: ModelConfig, collate: Collate) -> Feed[Batch]:
         return Feed(partial(self._loader, phase, config, collate))
 
@@ -58,7 +70,7 @@ class JointData:
         schedule = phase.schedule
         made_of = {
             "sources": self.sha256, "mixture": dict(phase.mixture), "frames": config.vision.frames,
-            "size": config.vision.image_size, "seed": schedule.seed, "encoder": encoder,
+            "size": config.vision.image_size, "seed": schedule.seed, "encoder": encoder, "bf16": schedule.bf16,
         }  # fmt: skip
         samples = self._mixture(phase.mixture, config, phase.frames, schedule.seed, Share(rank(), world()))
         cache(samples, phase.cached, encode, folder, ENCODED, made_of, rank(), world())

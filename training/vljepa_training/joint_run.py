@@ -32,7 +32,7 @@ from .settings import DECODE
 from .stages.contrastive import AlignModule
 from .stages.decode import DecodeTask, Lines
 from .stages.joint import Collate, JointTask
-from .trainer import Schedule, train
+from .trainer import Schedule, tell_changes, train
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,8 @@ class JointRun:
         self.recipe = replace(recipe, model=self.begin.config)  # its parts may be others than the published ones
         self.texts = None if texts is None else Lines(texts.read_text(encoding="utf-8").splitlines())
         self._check_ranks()
+        left = [phase for phase in self.recipe.phases if not self._is_done(phase.name)]
+        data.check(left, self.begin.config)
         self._remember(texts)
 
     def _check_ranks(self) -> None:
@@ -64,6 +66,13 @@ class JointRun:
                 raise ValueError(f"{name} is for one process, and there are {world()} ranks: --set {name}.parallel=ddp")
             if schedule.batch % world():
                 raise ValueError(f"{name}'s batch of {schedule.batch} cannot be shared by {world()} ranks: --set {name}.batch=N")
+            if world() > 1 and schedule.parallel == "fsdp2" and schedule.optimizer == "muon":
+                raise ValueError(f"{name}: muon needs whole matrices, which fsdp2 takes apart: --set {name}.parallel=ddp")
+        if self.texts and self.recipe.decode.micro:
+            raise ValueError(f"{DECODE} cannot be computed in parts: leave out {DECODE}.micro")
+        for phase in self.recipe.phases:
+            if 0 < phase.cached < world():
+                raise ValueError(f"{phase.name} caches {phase.cached} samples for {world()} ranks: --set {phase.name}.cached=N")
 
     def _remember(self, texts: Path | None) -> None:
         """ValueError where the folder began with something else."""
@@ -87,6 +96,7 @@ class JointRun:
         """Every phase, the Y-Decoder where there are texts for it, then the checkpoint folder `out`."""
         for number, phase in enumerate(self.recipe.phases):
             if self._is_done(phase.name):
+                tell_changes(self._shared(phase.schedule, phase.name), self.folder / phase.name, "is done")
                 continue
             log.info("%s: %s", phase.name, self._phase(number, phase))
             everybodys(None)
@@ -110,7 +120,7 @@ class JointRun:
         collate = self._collate(config)
         held = cache(lambda: list(self.data.held(config, phase.frames)))  # decoded once, and not at every evaluation
         if phase.cached:
-            encode = partial(self._encode, vision, config, collate)
+            encode = partial(self._encode, vision, config, collate, bf16=phase.schedule.bf16)
             collate = replace(collate, seen="features")
             folder = self.folder / phase.name / "features"
             data, held = self.data.cached(phase, config, encode, collate, folder, _hash(vision))
@@ -165,10 +175,10 @@ class JointRun:
         return torch.load(self.folder / name / "best.pt", map_location="cpu", weights_only=True, mmap=True)["module"]
 
     @torch.no_grad()
-    def _encode(self, vision: nn.Module, config: ModelConfig, collate: Collate, rows: list) -> Tensor:
+    def _encode(self, vision: nn.Module, config: ModelConfig, collate: Collate, rows: list, bf16: bool = False) -> Tensor:
         """(B, N, C) float32 on the CPU: what the frozen X-Encoder sees in the rows' frames."""
         frames = normalise(collate.frames_of(rows), config.preprocess, self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             return vision(frames).float().cpu()
 
     # after the phases

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 BETAS = (0.9, 0.98)
+KINDS = ("adamw", "muon")
 
 
 class Optimizers:

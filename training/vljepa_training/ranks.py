@@ -12,10 +12,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+# Of a rank for another one: they wait while rank 0 writes a checkpoint and looks through clips for it, or while the slowest one
+# caches its features. NCCL's own is ten minutes. A rank that is dead is no reason: torchrun sees that at once.
+PATIENCE = timedelta(hours=12)
 
 
 def rank() -> int:
@@ -45,12 +50,11 @@ def joined() -> Iterator[torch.device]:
     if os.environ.get("GROUP_WORLD_SIZE") == "1":  # nodes do not count restarts alike
         # One store outlives a restart, and with it the addresses of ranks that are dead: each start has names of its own.
         store = dist.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
-    dist.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=own, world_size=number)
-    try:
-        yield device
-        dist.barrier()  # who ends first would take its connections from those that still talk
-    finally:
-        dist.destroy_process_group()
+    backend = "nccl" if on_gpu else "gloo"
+    dist.init_process_group(backend, store=store, rank=own, world_size=number, timeout=PATIENCE)
+    yield device  # a rank that fails goes as it is: with NCCL, ending the group would wait for the others, who wait for this one
+    dist.barrier()  # who ends first would take its connections from those that still talk
+    dist.destroy_process_group()
 
 
 def gather_rows(x_BD: Tensor) -> Tensor:

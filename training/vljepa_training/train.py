@@ -87,7 +87,7 @@ def _joint(args: argparse.Namespace) -> None:
     recipe, sources = changed(JOINT_RECIPES[args.recipe](), args.set), read_listing(args.sources)
     if int(os.environ.get("RANK", 0)) == 0:
         model = read_manifest(resolve(args.begin)).config  # its parts may be others than the published ones
-        print_recipe(replace(recipe, model=model), int(os.environ.get("WORLD_SIZE", 1)))
+        print_recipe(replace(recipe, model=model), int(os.environ.get("WORLD_SIZE", 1)), workers=args.workers)
     with joined() as device:
         logging.basicConfig(level=logging.WARNING if rank() else logging.INFO, format="%(message)s")
         data = JointData(sources, args.workers, args.held)

@@ -58,6 +58,10 @@ class Schedule:
             raise ValueError(f"steps, batch, eval_every and save_every must be >= 1, got {self}")
         if self.micro < 0:
             raise ValueError(f"micro must be >= 0, got {self.micro}")
+        if self.optimizer not in optimizers.KINDS:
+            raise ValueError(f"optimizer must be {' or '.join(optimizers.KINDS)}, got {self.optimizer!r}")
+        if self.parallel not in parallel.ENGINES:
+            raise ValueError(f"parallel must be one of {', '.join(parallel.ENGINES)}, got {self.parallel!r}")
 
     def lr_at(self, step: int) -> float:
         warm = min(1.0, (step + 1) / max(1, self.warmup))
@@ -113,6 +117,7 @@ def train(task: Task, schedule: Schedule, folder: Path) -> dict[str, float]:
     groups = [{"multiplier": 1.0, **g} for g in _split(task.groups(), schedule.weight_decay)]
     optimizer = optimizers.make(schedule.optimizer, groups, schedule.lr)
     if saved:
+        tell_changes(schedule, folder)
         engine.load_optimizer(optimizer, saved["optimizer"])
         _set_random(saved["rng"], schedule.seed + step)
     else:
@@ -212,10 +217,22 @@ def _last(folder: Path) -> dict[str, Any] | None:
     return saved
 
 
+def tell_changes(schedule: Schedule, folder: Path, how: str = "goes on") -> None:
+    """A warning where `folder` began with another schedule: what was trained until now stays as it is."""
+    file = folder / "schedule.json"
+    before = json.loads(file.read_text()) if rank() == 0 and file.exists() else {}
+    if changed := [f"{k} {before[k]}, now {v}" for k, v in asdict(schedule).items() if k in before and before[k] != v]:
+        logger.warning("%s %s, but it began with %s", folder.name, how, "; ".join(changed))
+
+
 def _own_data(saved: dict[str, Any] | None) -> Any:
     """The state of this rank's data. None where there is none, or those of another number of ranks."""
     states = (saved or {}).get("data", [])
-    return states[rank()] if len(states) == world() else None
+    if len(states) == world():
+        return states[rank()]
+    if states and rank() == 0:
+        logger.warning("saved on %d ranks, now there are %d: the data begins an epoch anew", len(states), world())
+    return None
 
 
 def _report(reports: list[str], folder: Path) -> None:

@@ -323,7 +323,7 @@ def _spin(node: ManagedNode) -> None:
     rclpy.spin_until_future_complete does that too, and hangs another callback on the future whenever something happens, which
     stays there: 14 MB per hour at camera rate.
     """
-    executor = rclpy.get_global_executor()  # the one that `answer_last` goes on with
+    executor = rclpy.get_global_executor()  # it holds the requests that wait; `answer_last` steps them when this is over
     executor.add_node(node)
     node.ended.add_done_callback(lambda _: executor.create_task(lambda: None))  # it may wait for work, and here is some
     try:

@@ -1,6 +1,8 @@
 # Copyright 2026 the vljepa_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Several sources as one: which comes next is drawn by weight from (seed, how many were drawn), which can be resumed."""
+"""Several sources as one: which comes next is drawn by weight from (seed, share, how many were drawn), which can be resumed.
+
+Every share draws for itself: would all draw alike, a batch of many ranks were as uneven as the few rows of one of them."""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ class Mixture:
         self._shares = np.array(weights) / sum(weights)
 
     def next(self) -> Sample:
-        k = int(np.random.default_rng([self.seed, self.drawn]).choice(len(self.sources), p=self._shares))
+        rng = np.random.default_rng([self.seed, self.sources[0].share.index, self.drawn])
+        k = int(rng.choice(len(self.sources), p=self._shares))
         self.drawn += 1
         return self.sources[k].next()
 
