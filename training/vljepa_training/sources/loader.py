@@ -76,8 +76,8 @@ class Loader(Generic[T]):
         for name, mine in self._facts().items():
             if state[name] != mine:
                 raise ValueError(
-                    f"the data's saved state is of {name} {state[name]}, this is {mine}: go on with {name} {state[name]}, or "
-                    "without the state, which begins the epoch anew"
+                    f"the data's saved state is of {name} {state[name]}, this is {mine}: go on with {name} {state[name]}"
+                    f"{' (--workers)' if name == 'workers' else ''}"
                 )
 
     def _facts(self) -> dict:
