@@ -10,6 +10,7 @@ none in frozen ones, peak memory. Each part runs in a process of its own, whose 
 from __future__ import annotations
 
 import argparse
+import functools
 import resource
 import statistics
 import subprocess
@@ -20,10 +21,10 @@ import time
 import psutil
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from vljepa_ros.model import Predictor, TextDecoder, TextEncoder, VisionEncoder, paper
 from vljepa_training.losses import InfoNCE
-from vljepa_training.recompute import recompute
 
 PARTS = ("counts", "equal", "step")
 STEP_GIB = 12.0  # free memory that the step is given
@@ -111,8 +112,9 @@ def step(args: argparse.Namespace) -> None:
     torch.set_default_dtype(torch.float32)
     parts["vision"].float()  # layer_norm takes no bf16 weights for fp32 tokens on a CPU
     del parts["text_decoder"]  # trained after the others, on text alone
-    for part in ("predictor", "text_encoder"):
-        recompute(parts[part])
+    parts["text_encoder"].model.gradient_checkpointing_enable()
+    for block in parts["predictor"].stack.blocks:
+        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
     trained = [p for module in parts.values() for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=5e-5, foreach=False)
     frames = torch.randn(args.batch, config.vision.frames, 3, config.vision.image_size, config.vision.image_size)

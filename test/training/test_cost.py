@@ -21,6 +21,7 @@ from vljepa_training.footprint import build, flop_counter, measure, unreal
 from vljepa_training.gradcache import cached_backward
 from vljepa_training.joint_recipes import JOINT_RECIPES, Phase, criterion, phase_config
 from vljepa_training.part_footprints import Sizes, measured
+from vljepa_training.settings import changed
 from vljepa_training.stages.contrastive import AlignModule, Contrastive
 from vljepa_training.stages.joint import Collate, JointTask
 from vljepa_training.trainer import Schedule
@@ -196,7 +197,8 @@ def test_ranks_and_engines_share_what_they_share():
     recipe = JOINT_RECIPES["tiny_joint"]()
     phase = replace(recipe.phases[2], schedule=replace(recipe.phases[2].schedule, batch=64, micro=4))
     recipe = replace(recipe, phases=(phase,))
-    alone, replicated, sharded = (cost.costs(recipe, ranks, kind)[0] for ranks, kind in ((1, "none"), (4, "ddp"), (4, "fsdp2")))
+    kinds = ((1, "none"), (4, "ddp"), (4, "fsdp2"))
+    alone, replicated, sharded = (cost.costs(changed(recipe, [f"*.parallel={kind}"]), ranks)[0] for ranks, kind in kinds)
     assert alone.flops == replicated.flops == sharded.flops and alone.rows == replicated.rows == 4
     for name in ("weights", "gradients", "optimizer"):
         assert alone.memory[name] == replicated.memory[name]
@@ -264,7 +266,10 @@ def test_rows_at_once_are_what_memory_grows_with():
 def test_the_command(tmp_path, capsys):
     file = tmp_path / "cost.json"
     cost.main(
-        ["tiny_joint", "--ranks", "2", "--parallel", "fsdp2", "--flops-per-s", "1e9", "--utilisation", "0.5", "--json", str(file)]
+        [
+            *("tiny_joint", "--ranks", "2", "--set", "*.parallel=fsdp2", "--flops-per-s", "1e9", "--utilisation", "0.5"),
+            *("--json", str(file)),
+        ]
     )
     shown, kept = capsys.readouterr().out, json.loads(file.read_text())
     recipe = JOINT_RECIPES["tiny_joint"]()

@@ -109,6 +109,15 @@ def test_another_beginning_is_refused(given, tmp_path):
         main(arguments(given, tmp_path))
 
 
+def test_a_mistake_is_one_line(given, tmp_path):
+    """As a person sees it: no traceback."""
+    command = [sys.executable, "-m", "vljepa_training.train", *arguments(given | {"begin": tmp_path / "nowhere"}, tmp_path)]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 1 and done.stderr.startswith("train: ") and "nowhere" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_nothing_held_out_is_refused(given, tmp_path):
     known = yaml.safe_load(given["sources"].read_text())
     del known["held"]

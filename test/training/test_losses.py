@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -43,7 +44,11 @@ def test_temperature_is_learnt_and_clamped():
     assert criterion.log_scale.grad.abs() > 0
     with torch.no_grad():
         criterion.log_scale.fill_(50.0)
-    assert criterion(p, torch.randn(4, 8), torch.arange(4))[0].isfinite()
+    criterion.log_scale.grad = None
+    loss = criterion(p, torch.randn(4, 8), torch.arange(4))[0]
+    loss.backward()
+    assert loss.isfinite() and criterion.log_scale.exp().item() == pytest.approx(100)
+    assert criterion.log_scale.grad.abs() > 0, "it must find its way down again"
 
 
 def test_wrong_texts_push_their_clips_away_but_not_those_that_they_are_right_for():

@@ -38,7 +38,7 @@ def test_every_node_starts_torchrun_with_what_was_given(tmp_path):
     said = done.stdout.splitlines()
     assert said == [
         *("--nnodes=2", "--nproc-per-node=4", "--max-restarts=3", "--rdzv-id=42", "--rdzv-backend=c10d"),
-        *("--rdzv-endpoint=node7:29500", "-m", "vljepa_training.train", "paper_v2_pretrain", "--workers", "7"),
+        *("--rdzv-endpoint=node7:29500", "-m", "vljepa_training.train", "paper_v2_pretrain", "--workers", "4"),
         *("--begin", "my parts", "--sources", "s.yaml", "threads 1, cores 32"),
     ]
 

@@ -21,8 +21,9 @@ from vljepa_ros.model import ModelConfig
 
 from .footprint import Footprint
 from .joint_recipes import JOINT_RECIPES, JointRecipe, Phase, phase_config
-from .parallel import ENGINES, blocks
+from .parallel import blocks
 from .part_footprints import PARTS, Sizes, contrast, measured, modules
+from .settings import changed
 from .sources.loader import AHEAD
 
 UTILISATION = 0.4  # of a card's peak; what large Transformers reach on many cards lies about there
@@ -177,11 +178,10 @@ def _gathered(module: nn.Module) -> int:
     return _count(module) - sum(every) + sum(sorted(every)[-2:])
 
 
-def costs(recipe: JointRecipe, ranks: int | None = None, parallel: str | None = None) -> list[PhaseCost]:
-    """Of all phases. `ranks`, `parallel`: others than the recipe's."""
+def costs(recipe: JointRecipe, ranks: int | None = None) -> list[PhaseCost]:
+    """Of all phases. `ranks`: others than the recipe's."""
     ranks = recipe.knobs["ranks"].value if ranks is None else ranks
-    phases = [replace(p, schedule=replace(p.schedule, parallel=parallel or p.schedule.parallel)) for p in recipe.phases]
-    return [phase_cost(recipe, phase, ranks) for phase in phases]
+    return [phase_cost(recipe, phase, ranks) for phase in recipe.phases]
 
 
 def print_recipe(
@@ -189,7 +189,6 @@ def print_recipe(
     ranks: int | None = None,
     card: Card | None = None,
     utilisation: float = UTILISATION,
-    parallel: str | None = None,
     workers: int = 2,
 ) -> list[PhaseCost]:
     """Everything about a recipe, for people, on standard output; what it printed of costs. `card`: None: the recipe's.
@@ -204,7 +203,7 @@ def print_recipe(
     for name, choice in recipe.knobs.items():
         value = {k: round(v, 3) for k, v in choice.value.items()} if isinstance(choice.value, dict) else choice.value
         print(f"  {name} = {value!r}: {choice.reason}")
-    found = costs(recipe, ranks, parallel)
+    found = costs(recipe, ranks)
     for cost in found:
         _print_phase(cost, card, utilisation, workers)
     days = sum(cost.card_days(card.flops_per_s * utilisation) for cost in found)
@@ -249,18 +248,21 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m vljepa_training.cost", description=__doc__.splitlines()[0])
     parser.add_argument("recipe", choices=sorted(JOINT_RECIPES))
     parser.add_argument("--ranks", type=int, help="cards (default: the recipe's)")
-    parser.add_argument("--parallel", choices=sorted(ENGINES), help="how they share the work (default: the recipe's)")
+    parser.add_argument("--set", action="append", default=[], metavar="PHASE.FIELD=VALUE", help="as for train")
     parser.add_argument("--card", choices=sorted(CARDS), help="default: the recipe's")
     parser.add_argument("--flops-per-s", type=float, help="of a card, peak (default: its maker's figure)")
     parser.add_argument("--utilisation", type=float, default=UTILISATION, help="of that peak (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="reading processes of each rank (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="the same for programs")
     args = parser.parse_args(argv)
-    recipe = JOINT_RECIPES[args.recipe]()
+    try:
+        recipe = changed(JOINT_RECIPES[args.recipe](), args.set)
+    except ValueError as error:
+        parser.error(str(error))
     card = CARDS[args.card or recipe.knobs["card"].value]
     card = replace(card, flops_per_s=args.flops_per_s or card.flops_per_s)
     try:
-        found = print_recipe(recipe, args.ranks, card, args.utilisation, args.parallel, args.workers)
+        found = print_recipe(recipe, args.ranks, card, args.utilisation, workers=args.workers)
     except ValueError as error:
         parser.error(str(error))
     if args.json:

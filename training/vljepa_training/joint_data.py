@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from zlib import crc32
 
 from torch import Tensor
 
@@ -57,7 +58,7 @@ class JointData:
         return Feed(partial(self._loader, phase, config, collate))
 
     def _loader(self, phase: Phase, config: ModelConfig, collate: Collate, step: int, state: dict | None) -> Loader:
-        mixture = partial(self._mixture, phase.mixture, config, phase.frames, phase.schedule.seed)
+        mixture = partial(self._mixture, phase.mixture, config, phase.frames, _seed(phase))
         return Loader(mixture, collate, phase.schedule.batch // world(), self._workers, rank(), world(), step, state)
 
     def cached(
@@ -70,17 +71,17 @@ class JointData:
         schedule = phase.schedule
         made_of = {
             "sources": self.sha256, "mixture": dict(phase.mixture), "frames": config.vision.frames,
-            "size": config.vision.image_size, "seed": schedule.seed, "encoder": encoder, "bf16": schedule.bf16,
+            "size": config.vision.image_size, "seed": _seed(phase), "encoder": encoder, "bf16": schedule.bf16,
         }  # fmt: skip
-        samples = self._mixture(phase.mixture, config, phase.frames, schedule.seed, Share(rank(), world()))
+        samples = self._mixture(phase.mixture, config, phase.frames, _seed(phase), Share(rank(), world()))
         cache(samples, phase.cached, encode, folder, ENCODED, made_of, rank(), world())
         everybodys(None)  # all parts are whole
         held = [row for rows in in_parts(self.held(config, phase.frames), ENCODED) for row in _rows(rows, encode(rows))]
         return Rows(CachedRows(folder), collate, schedule.batch, schedule.seed), lambda: held
 
     def drawn(self, phase: Phase, config: ModelConfig, count: int) -> Iterator[Sample]:
-        """The first samples of the phase's data, read here; fewer where one of its sources has no more."""
-        return _once(self._mixture(phase.mixture, config, phase.frames, phase.schedule.seed, Share()), count)
+        """The first samples of the phase's data, read here; fewer where there are no more."""
+        return _once(self._mixture(phase.mixture, config, phase.frames, _seed(phase), Share()), count)
 
     def held(self, config: ModelConfig, frames: int) -> Iterator[Sample]:
         """Always the same ones."""
@@ -90,13 +91,19 @@ class JointData:
         return self._listing.mixture(shares, Shape(frames, config.vision.image_size, config.clip_period_s), seed, share)
 
 
+def _seed(phase: Phase) -> int:
+    """Of the phase's data: two phases of one group do not begin with the same records."""
+    return crc32(f"{phase.schedule.seed} {phase.name}".encode())
+
+
 def _once(mixture: Mixture, count: int) -> Iterator[Sample]:
-    """Up to `count` samples, and none twice."""
-    for _ in range(count):
-        sample = mixture.next()
-        if any(source.epoch for source in mixture.sources):
-            return
-        yield sample
+    """Up to `count` samples, and none twice: a source that has given all that it has is passed over."""
+    given = 0
+    while given < count and not all(source.epoch for source in mixture.sources):
+        sample, source = mixture.draw()
+        if not source.epoch:
+            given += 1
+            yield sample
 
 
 def in_parts(samples: Iterator[Sample], rows: int) -> Iterator[list[Sample]]:

@@ -90,7 +90,9 @@ class JointRun:
         everybodys(None)  # all have looked before rank 0 writes
         if rank() == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(before | facts))
+            beside = file.with_suffix(".part")
+            beside.write_text(json.dumps(before | facts))
+            beside.replace(file)
 
     def all(self, out: Path) -> None:
         """Every phase, the Y-Decoder where there are texts for it, then the checkpoint folder `out`."""

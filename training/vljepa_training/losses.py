@@ -47,7 +47,9 @@ class InfoNCE(nn.Module):
         """
         predicted = F.normalize(predicted_BD.float(), dim=-1)
         target = F.normalize(target_BD.float(), dim=-1)
-        scale = self.log_scale.exp().clamp(max=MAX_SCALE)
+        with torch.no_grad():  # of the parameter itself: what is clamped on the way has no gradient and would stay above for good
+            self.log_scale.clamp_(max=math.log(MAX_SCALE))
+        scale = self.log_scale.exp()
         predicted_AD, target_AD, group_A = gather_rows(predicted), gather_rows(target), gather_rows(group_B)
         first = sum(row_counts(group_B)[: rank()])
         labels = torch.arange(first, first + len(group_B), device=group_B.device)

@@ -9,13 +9,14 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from vljepa_ros.model.checkpoint import read_manifest, resolve
+from vljepa_ros.model.checkpoint import CheckpointError, read_manifest, resolve
 
 from .cost import print_recipe
 from .joint_data import JointData
@@ -83,17 +84,29 @@ def _tabletop(args: argparse.Namespace) -> None:
     run.all(args.out or args.runs / recipe.name / "checkpoint")
 
 
+class Mistake(ValueError):
+    """Something that was given cannot be used: one line, and nothing has been trained yet."""
+
+
+@contextmanager
+def _mistakes() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError, CheckpointError) as error:
+        raise Mistake(" ".join(str(error).split())) from error
+
+
 def _joint(args: argparse.Namespace) -> None:
-    recipe, sources = changed(JOINT_RECIPES[args.recipe](), args.set), read_listing(args.sources)
-    if int(os.environ.get("RANK", 0)) == 0:
-        model = read_manifest(resolve(args.begin)).config  # its parts may be others than the published ones
-        print_recipe(replace(recipe, model=model), int(os.environ.get("WORLD_SIZE", 1)), workers=args.workers)
+    with _mistakes():
+        recipe, sources = changed(JOINT_RECIPES[args.recipe](), args.set), read_listing(args.sources)
+        if int(os.environ.get("RANK", 0)) == 0:
+            model = read_manifest(resolve(args.begin)).config  # its parts may be others than the published ones
+            print_recipe(replace(recipe, model=model), int(os.environ.get("WORLD_SIZE", 1)), workers=args.workers)
     with joined() as device:
         logging.basicConfig(level=logging.WARNING if rank() else logging.INFO, format="%(message)s")
-        data = JointData(sources, args.workers, args.held)
-        JointRun(recipe, args.begin, data, args.runs, device, args.texts).all(
-            args.out or args.runs / recipe.name / "checkpoint"
-        )
+        with _mistakes():
+            run = JointRun(recipe, args.begin, JointData(sources, args.workers, args.held), args.runs, device, args.texts)
+        run.all(args.out or args.runs / recipe.name / "checkpoint")
         several = world() > 1
     if several:
         sys.stdout.flush()
@@ -101,4 +114,7 @@ def _joint(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Mistake as mistake:
+        sys.exit(f"train: {mistake}" if int(os.environ.get("RANK", 0)) == 0 else 1)

@@ -76,7 +76,7 @@ def cache(
     with tqdm(total=part.rows, initial=part.done, desc="features", unit="row", disable=rank > 0, mininterval=2.0) as bar:
         while part.done < part.rows:
             drawn = [samples.next() for _ in range(min(batch, part.rows - part.done))]
-            features = np.asarray(encode(drawn))
+            features = np.asarray(encode(drawn)).astype(np.float16)  # what is too large for it must be noticed now
             if not part.done:
                 _check_space(folder, features.shape[1:], part.rows * ranks)
                 _write(folder / "made_of.json", made_of)

@@ -23,10 +23,14 @@ class Mixture:
         self._shares = np.array(weights) / sum(weights)
 
     def next(self) -> Sample:
+        return self.draw()[0]
+
+    def draw(self) -> tuple[Sample, Source]:
+        """The next sample, and which source it is from."""
         rng = np.random.default_rng([self.seed, self.sources[0].share.index, self.drawn])
         k = int(rng.choice(len(self.sources), p=self._shares))
         self.drawn += 1
-        return self.sources[k].next()
+        return self.sources[k].next(), self.sources[k]
 
     def batch(self, size: int) -> list[Sample]:
         return [self.next() for _ in range(size)]

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ranks import mine
+from ..ranks import averaged, mine
 from .tokens import spoken_tokens, text_tokens
 
 HELD_TEXTS = 120  # that choose the best weights
@@ -102,7 +102,9 @@ class DecodeTask:
             vectors = F.normalize(vectors + batch["noise"], dim=-1)
         logits = self.module(vectors, batch["out"], batch["out_mask"])[:, :-1].float()
         target, counted = batch["out"][:, 1:], batch["out_mask"][:, 1:]
-        loss = F.cross_entropy(logits[counted], target[counted])
+        # Ranks have texts of different lengths; the mean of their losses is that of all tokens.
+        tokens = averaged({"tokens": float(counted.sum())})["tokens"]
+        loss = F.cross_entropy(logits[counted], target[counted], reduction="sum") / tokens
         right = (logits.argmax(-1) == target)[counted].float().mean().item()
         return loss, {"token_acc": right}
 
