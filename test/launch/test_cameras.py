@@ -3,10 +3,6 @@
 """The launch file with several cameras that are there: images on every topic, embeddings and words on every topic."""
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +12,10 @@ import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.launch, pytest.mark.timeout(400)]
-LAUNCH_FILE = Path(__file__).parents[2] / "launch" / "vljepa.launch.py"
-RUN_LAUNCH_FILE = Path(__file__).with_name("run_launch_file.py")
 NAMES = ("front", "rear", "left")
 
 
-def test_from_every_camera_to_its_words(
-    ros_executor: Any, wait_until: Callable[..., Any], tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_from_every_camera_to_its_words(ros_executor: Any, tiny_checkpoint: Path, launch: Callable[..., Any]) -> None:
     import rclpy
     from diagnostic_msgs.msg import DiagnosticArray
     from rclpy.qos import qos_profile_sensor_data
@@ -31,15 +23,10 @@ def test_from_every_camera_to_its_words(
 
     from vljepa_ros.msg import DecodedText, SemanticEmbedding
 
-    arguments = {"checkpoint": tiny_checkpoint, "cameras": ",".join(NAMES), "image": "image_raw", "namespace": "robot",
-                 "sigterm_timeout": 60, "sigkill_timeout": 60}  # fmt: skip
-    log = tmp_path / "launch.log"
-    with log.open("wb") as file:
-        launched = subprocess.Popen(
-            [sys.executable, RUN_LAUNCH_FILE, LAUNCH_FILE, *(f"{name}:={value}" for name, value in arguments.items())],
-            stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
-            start_new_session=True,
-        )
+    launched = launch(
+        "vljepa.launch.py", checkpoint=tiny_checkpoint, cameras=",".join(NAMES), image="image_raw", namespace="robot",
+        sigterm_timeout=60, sigkill_timeout=60,
+    )  # fmt: skip
     outside = rclpy.create_node("outside", namespace="robot")
     ros_executor.add_node(outside)
     embeddings: dict[str, list[Any]] = {name: [] for name in NAMES}
@@ -64,30 +51,16 @@ def test_from_every_camera_to_its_words(
 
     outside.create_timer(0.05, publish)
 
-    def until(predicate: Callable[[], Any], what: str) -> None:
-        def alive() -> Any:
-            assert launched.poll() is None, f"the launch ended: {log.read_text()}"
-            return predicate()
-
-        wait_until(alive, timeout=200.0, spin=lambda: ros_executor.spin_once(0.05), what=what)
-
-    try:
-        until(lambda: statuses.get("robot/predictor_node: node") == "active", "the predictor")
-        until(lambda: all(statuses.get(f"robot/{name}/decoder_node: node") == "active" for name in NAMES), "every decoder")
-        until(lambda: all(embeddings.values()) and all(texts.values()), "embeddings and words of every camera")
-        for name in NAMES:
-            assert {one.header.frame_id for one in embeddings[name]} == {one.header.frame_id for one in texts[name]} == {name}
-        speaking.remove("rear")
-        until(lambda: "no image on /robot/rear/image_raw" in statuses["robot/predictor_node: camera rear"], "the silence")
-        heard = {name: len(embeddings[name]) for name in NAMES}
-        until(lambda: all(len(embeddings[name]) > heard[name] + 5 for name in speaking), "the others, who go on")
-        assert len(embeddings["rear"]) == heard["rear"]
-        os.killpg(launched.pid, signal.SIGINT)
-        assert launched.wait(60) == 0, log.read_text()
-        assert log.read_text().count("process has finished cleanly") == 1 + len(NAMES), log.read_text()
-    finally:
-        try:
-            os.killpg(launched.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        launched.wait(10)
+    until = launched.until
+    until(lambda: statuses.get("robot/predictor_node: node") == "active", "the predictor")
+    until(lambda: all(statuses.get(f"robot/{name}/decoder_node: node") == "active" for name in NAMES), "every decoder")
+    until(lambda: all(embeddings.values()) and all(texts.values()), "embeddings and words of every camera")
+    for name in NAMES:
+        assert {one.header.frame_id for one in embeddings[name]} == {one.header.frame_id for one in texts[name]} == {name}
+    speaking.remove("rear")
+    until(lambda: "no image on /robot/rear/image_raw" in statuses["robot/predictor_node: camera rear"], "the silence")
+    heard = {name: len(embeddings[name]) for name in NAMES}
+    until(lambda: all(len(embeddings[name]) > heard[name] + 5 for name in speaking), "the others, who go on")
+    assert len(embeddings["rear"]) == heard["rear"]
+    launched.interrupt()
+    assert launched.log.count("process has finished cleanly") == 1 + len(NAMES), launched.log

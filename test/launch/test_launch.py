@@ -6,10 +6,6 @@ Needs launch_ros, which comes with a system ROS 2 only, and an install space (`m
 """
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -21,12 +17,11 @@ import pytest
 pytestmark = [pytest.mark.launch, pytest.mark.timeout(300)]
 
 LAUNCH_FILE = Path(__file__).parents[2] / "launch" / "vljepa.launch.py"
-RUN_LAUNCH_FILE = Path(__file__).with_name("run_launch_file.py")
 
 
 @pytest.mark.parametrize("transport", ["raw", "compressed"])
 def test_from_camera_to_text(
-    ros_executor: Any, wait_until: Callable[..., Any], tiny_checkpoint: Path, tmp_path: Path, transport: str
+    ros_executor: Any, tiny_checkpoint: Path, launch: Callable[..., Any], transport: str
 ) -> None:
     import cv2
     import rclpy
@@ -36,18 +31,11 @@ def test_from_camera_to_text(
 
     from vljepa_ros.msg import DecodedText, SemanticEmbedding
 
-    arguments = {
-        "checkpoint": tiny_checkpoint, "image": "/front/image_raw", "image_transport": transport, "namespace": "robot",
-        "view": "true", "memory": "true",
-        "sigterm_timeout": 60, "sigkill_timeout": 60,  # launch's own; its patience of 5 s is short on a busy machine
-    }
-    log = tmp_path / "launch.log"
-    with log.open("wb") as file:
-        launched = subprocess.Popen(
-            [sys.executable, RUN_LAUNCH_FILE, LAUNCH_FILE, *(f"{name}:={value}" for name, value in arguments.items())],
-            stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
-            start_new_session=True,
-        )
+    launched = launch(
+        "vljepa.launch.py", checkpoint=tiny_checkpoint, image="/front/image_raw", image_transport=transport, namespace="robot",
+        view="true", memory="true",
+        sigterm_timeout=60, sigkill_timeout=60,  # launch's own; its patience of 5 s is short on a busy machine
+    )  # fmt: skip
     outside = rclpy.create_node("outside")
     ros_executor.add_node(outside)
     embeddings: list[Any] = []
@@ -75,30 +63,16 @@ def test_from_camera_to_text(
 
     outside.create_timer(0.05, publish)
 
-    def until(predicate: Callable[[], Any], what: str, timeout: float = 150.0) -> None:
-        def alive() -> Any:
-            assert launched.poll() is None, f"the launch ended: {log.read_text()}"
-            return predicate()
-
-        wait_until(alive, timeout=timeout, spin=lambda: ros_executor.spin_once(0.05), what=what)
-
-    try:
-        until(lambda: statuses.get("robot/predictor_node: node") == "active", "the predictor")
-        until(lambda: statuses.get("robot/decoder_node: node") == "active", "the decoder")
-        until(lambda: statuses.get("robot/view_node: node") == "active", "the view")
-        until(lambda: statuses.get("robot/memory_node: node") == "active", "the memory")
-        until(lambda: embeddings and texts and pictures, "embeddings, a text and a picture")
-        until(lambda: statuses.get("robot/memory_node: memory", "").startswith("1 segments"), "a segment on disk")
-        assert texts[0].trigger == DecodedText.START and len(embeddings[0].vector) == 16
-        os.killpg(launched.pid, signal.SIGINT)  # as a terminal does: launch relies on it
-        assert launched.wait(60) == 0, log.read_text()
-        assert log.read_text().count("process has finished cleanly") == 4, log.read_text()
-    finally:
-        try:
-            os.killpg(launched.pid, signal.SIGKILL)  # the nodes too, whatever has become of the launch
-        except ProcessLookupError:
-            pass
-        launched.wait(10)
+    until = launched.until
+    until(lambda: statuses.get("robot/predictor_node: node") == "active", "the predictor")
+    until(lambda: statuses.get("robot/decoder_node: node") == "active", "the decoder")
+    until(lambda: statuses.get("robot/view_node: node") == "active", "the view")
+    until(lambda: statuses.get("robot/memory_node: node") == "active", "the memory")
+    until(lambda: embeddings and texts and pictures, "embeddings, a text and a picture")
+    until(lambda: statuses.get("robot/memory_node: memory", "").startswith("1 segments"), "a segment on disk")
+    assert texts[0].trigger == DecodedText.START and len(embeddings[0].vector) == 16
+    launched.interrupt()
+    assert launched.log.count("process has finished cleanly") == 4, launched.log
 
 
 def described(**arguments: str) -> list[Any]:

@@ -3,10 +3,6 @@
 """replay.launch.py: a bag goes through the nodes in its own time, whole."""
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +12,6 @@ import pytest
 from vljepa_ros.cli import interfaces
 
 pytestmark = [pytest.mark.launch, pytest.mark.timeout(300)]
-ROOT = Path(__file__).parents[2]
-RUN_LAUNCH_FILE = Path(__file__).with_name("run_launch_file.py")
 NS = 10**9
 FRAMES, START_NS = 40, 1_700_000_000 * NS
 
@@ -43,7 +37,7 @@ def bag(tmp_path: Path) -> Path:
 
 
 def test_every_frame_is_computed_in_the_bag_s_time(
-    ros_executor: Any, wait_until: Callable[..., Any], tiny_checkpoint: Path, tmp_path: Path, bag: Path
+    ros_executor: Any, tiny_checkpoint: Path, launch: Callable[..., Any], bag: Path
 ) -> None:
     import rclpy
     from rclpy.qos import QoSHistoryPolicy, QoSProfile
@@ -59,27 +53,11 @@ def test_every_frame_is_computed_in_the_bag_s_time(
 
     kept = QoSProfile(history=QoSHistoryPolicy.KEEP_ALL)
     outside.create_subscription(SemanticEmbedding, "/robot/predictor_node/embedding", heard, kept)
-    arguments = {"bag": bag, "image": "/front/image_raw", "checkpoint": tiny_checkpoint, "namespace": "robot", "rate": 4}
-    log = tmp_path / "launch.log"
-    with log.open("wb") as file:
-        launched = subprocess.Popen(
-            [sys.executable, RUN_LAUNCH_FILE, ROOT / "launch" / "replay.launch.py",
-             *(f"{name}:={value}" for name, value in arguments.items())],
-            stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1", "HOME": str(tmp_path)},
-            start_new_session=True,
-        )  # fmt: skip
-    try:
-        last_ns = START_NS + (FRAMES - 1) * NS // 10
-        wait_until(lambda: stamps_ns and stamps_ns[-1] == last_ns, timeout=200, spin=lambda: ros_executor.spin_once(0.05),
-                   what="the bag's last frame")  # fmt: skip
-        assert stamps_ns == [START_NS + k * NS // 10 for k in range(FRAMES - len(stamps_ns), FRAMES)], "none gave way"
-        assert len(stamps_ns) > FRAMES / 2
-        os.killpg(launched.pid, signal.SIGINT)
-        assert launched.wait(60) == 0, log.read_text()
-    finally:
-        print(log.read_text())
-        try:
-            os.killpg(launched.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        launched.wait(10)
+    launched = launch(
+        "replay.launch.py", bag=bag, image="/front/image_raw", checkpoint=tiny_checkpoint, namespace="robot", rate=4
+    )  # fmt: skip
+    last_ns = START_NS + (FRAMES - 1) * NS // 10
+    launched.until(lambda: stamps_ns and stamps_ns[-1] == last_ns, "the bag's last frame")
+    assert stamps_ns == [START_NS + k * NS // 10 for k in range(FRAMES - len(stamps_ns), FRAMES)], "none gave way"
+    assert len(stamps_ns) > FRAMES / 2
+    launched.interrupt()
