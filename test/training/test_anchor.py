@@ -42,6 +42,10 @@ def test_canonical_texts_stay_and_other_phrasings_come_to_them(made, tmp_path):
     apart_after, moved = measured()
     assert apart_after < apart - 0.2, "told from the other canonical texts"
     assert 0 < moved < 0.02, "and those have hardly moved"
+    figures = task.evaluate()
+    assert 0 < figures["moved"] < 0.02
+    free = figures["top1"] + figures["paraphrase"] - figures["hardest_other"]
+    assert figures["score"] == pytest.approx(free - task.HOLD * figures["moved"])
 
 
 def test_its_batches_pair_a_phrasing_with_the_canonical_text_and_the_text_stage_s_with_another(made):

@@ -66,7 +66,8 @@ def made(tiny_checkpoint, tmp_path):
         file.write_text(json.dumps(report | {"sha256": sha256}))
     for name, steps in (("align", 61), ("finetune", 311)):
         stage(tmp_path / "logs" / name, steps, steps)
-    (tmp_path / "logs" / "recipe.json").write_text(json.dumps({"streams": 809, "busy": 607, "stills": 3511, "held": 46}))
+    recipe = {"streams": 809, "busy": 607, "stills": 3511, "held": 46, "unseen": 253}
+    (tmp_path / "logs" / "recipe.json").write_text(json.dumps(recipe))
     return folder, reports, tmp_path / "logs"
 
 
@@ -95,6 +96,7 @@ def test_every_figure_is_in_it_with_interval_and_n(made):
     assert rows["align"].split("|")[3:8] == [" 61 ", " 23 ", " 0.0037, cosine ", " muon ", " 21 "]
     assert "state_r1 0.263" in rows["finetune"] and "42 minutes in all" in text
     assert "809 streams" in text and "607 busy" in text and "3511 further" in text and "the last 46 streams, half" in text
+    assert "253 plain and as many busy streams more" in text
 
 
 def test_the_header_is_what_a_hub_reads_and_the_names_are_real(made):

@@ -43,6 +43,7 @@ class Knowing:
         self.canonical = {  # with all words exchanged that training exchanges
             "".join(said): words.train[0] for words in ACTIONS.values() for t in words.all for said in product(*alternatives(t))
         }
+        self.canonical |= {t: words.train[0] for words in ACTIONS.values() if words.composed for t in words.composed.all()}
 
     def learn(self, drawn: list[clips.EvalClip]) -> None:
         for i, clip in enumerate(drawn):

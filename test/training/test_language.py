@@ -50,7 +50,7 @@ def test_every_list_is_long_free_of_repetition_and_held_out_is_never_in_training
 def test_training_never_draws_a_held_out_phrasing_and_draws_all_others():
     never = {tuple(sorted(words(t))) for p in everything() for t in p.held_out}
     for p in everything():
-        drawn = {p.pick(RNG(i)) for i in range(400)}
+        drawn = {p.pick(RNG(i)) for i in range(1000)}
         assert drawn >= set(p.train)
         assert not {tuple(sorted(words(t))) for t in drawn - set(p.train)} & never
         assert {p.pick(RNG(i), held_out=True) for i in range(100)} == set(p.held_out)

@@ -30,7 +30,7 @@ from .joint_recipes import JointRecipe, Phase, criterion, phase_config
 from .ranks import everybodys, rank, world
 from .settings import DECODE
 from .stages.contrastive import AlignModule
-from .stages.decode import DecodeTask, Lines
+from .stages.decode import DecodeTask, Lines, Residuals
 from .stages.joint import Collate, JointTask
 from .trainer import Schedule, tell_changes, train
 
@@ -200,7 +200,7 @@ class JointRun:
         decoder, tokenizers = self._decoder(config).to(self.device), self.begin.tokenizers
         spoken = DecodeTask(
             decoder, module.text_encoder, tokenizers["text"], tokenizers["decoder"], config, self.texts,
-            schedule.batch, residuals, schedule.seed,
+            schedule.batch, Residuals(residuals), schedule.seed,
         )  # fmt: skip
         return train(spoken, schedule, self.folder / DECODE)
 

@@ -49,6 +49,7 @@ class Recipe:
     streams: int  # rendered training streams of 24 s each
     busy: int  # further ones: cluttered, partly hidden, with attempts that are given up
     held: int  # streams for choosing weights, half of them busy: never trained on
+    unseen: int  # further plain and as many busy ones: the Y-Decoder meets what the Predictor says of them, else nothing does
     clips_per_stream: int  # whose features are cached
     views: int  # augmented versions of each of those clips
     images: Schedule
@@ -68,7 +69,7 @@ class Recipe:
 
 
 def tabletop() -> Recipe:
-    """The bundled checkpoint: 150 minutes of training on two CPU cores that did other work beside it, and rendering."""
+    """From random weights: hours of training on two CPU cores, and rendering."""
     prompts = {"state": language.STATE_PROMPT, "action": language.ACTION_PROMPT, "caption": language.CAPTION_PROMPT}
     return Recipe(
         name="tabletop",
@@ -78,6 +79,7 @@ def tabletop() -> Recipe:
         streams=800,
         busy=600,
         held=40,
+        unseen=250,
         clips_per_stream=32,
         views=1,
         images=Schedule(steps=1000, batch=128, lr=3e-3, warmup=100, optimizer="muon", eval_every=200, save_every=100),
@@ -91,9 +93,9 @@ def tabletop() -> Recipe:
             steps=250, batch=128, lr=2e-3, warmup=80, decay="constant", optimizer="muon", eval_every=250, save_every=125
         ),
         finetune=Schedule(steps=1100, batch=96, lr=2e-3, warmup=20, optimizer="muon", eval_every=500, save_every=100),
-        anchor=Schedule(steps=150, batch=128, lr=3e-4, warmup=30, eval_every=150, save_every=50),
+        anchor=Schedule(steps=1400, batch=128, lr=5e-4, warmup=30, eval_every=200, save_every=100),
         decode=Schedule(steps=1000, batch=96, lr=2e-3, warmup=100, optimizer="muon", eval_every=500, save_every=200),
-        settle=Schedule(steps=500, batch=96, lr=1.5e-3, warmup=20, optimizer="muon", eval_every=250, save_every=100),
+        settle=Schedule(steps=4000, batch=96, lr=1.5e-3, warmup=20, optimizer="muon", eval_every=500, save_every=250),
         pictures_mixture=PICTURES,
         align_mixture=DESCRIBE,
         finetune_mixture=FINETUNE,
@@ -101,7 +103,7 @@ def tabletop() -> Recipe:
 
 
 def tabletop_onward() -> Recipe:
-    """From the bundled checkpoint on: other worlds, its X-Encoder as it is, all else trained further. Two hours on two cores."""
+    """From the bundled checkpoint on: other worlds, its X-Encoder as it is, all else trained further. Hours on two cores."""
     full = tabletop()
     return replace(
         full,
@@ -113,7 +115,6 @@ def tabletop_onward() -> Recipe:
         decode=replace(full.decode, steps=400, lr=1.5e-3, eval_every=200),
         align=replace(full.align, steps=150),
         finetune=replace(full.finetune, steps=1800, eval_every=300),
-        settle=replace(full.settle, steps=500),
     )
 
 
@@ -146,6 +147,7 @@ def tabletop_ci() -> Recipe:
         streams=24,
         busy=6,
         held=4,
+        unseen=2,
         clips_per_stream=20,
         images=few(full.images, 100, 16),
         vision=few(full.vision, 100, 8),

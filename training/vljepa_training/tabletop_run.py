@@ -24,9 +24,10 @@ from .familiarity import fit_familiarity
 from .recipes import Recipe
 from .sources.annotated import AnnotatedBag
 from .stages.align import AlignTask
-from .stages.decode import DecodeTask
+from .stages.decode import DecodeTask, Residuals
 from .stages.features import cache_features, choose_clips, ordinary
 from .stages.footage import Footage, footage
+from .stages.predicted import predictions
 from .stages.text import AnchorTask, TextTask, corpus
 from .stages.vision import StillTask, VisionHeads, VisionTask
 from .tabletop.dataset import STILLS, render
@@ -99,7 +100,7 @@ class Run:
             self._stage(name, align)
 
         self._stage("anchor", AnchorTask(text_encoder, tokenizer, config.text_encoder, r.anchor.batch, r.anchor.seed))
-        residuals = self._residuals(align, store, clips)
+        residuals = self._residuals(vision, align, config)
         self._stage("settle", DecodeTask(*spoken, r.settle.batch, residuals, r.settle.seed))
 
         model = VLJEPA(
@@ -107,7 +108,7 @@ class Run:
         )
         model.modules["familiarity"], limit = fit_familiarity(features, r.held, config.vision.grid)
         facts = calibrate(model, align, store, clips, r.held) | limit
-        residual = float(np.linalg.norm(residuals, axis=1).mean())
+        residual = float(np.linalg.norm(residuals.vectors, axis=1).mean())
         model.config = replace(config, calibration={**facts, "residual": residual})
         model.save_pretrained(out)
         log.info("checkpoint written to %s", out)
@@ -184,19 +185,15 @@ class Run:
         return tokenizer, config
 
     @torch.no_grad()
-    def _residuals(self, align: AlignTask, store: TabletopStore, clips: np.ndarray) -> np.ndarray:
-        """(n, D): predicted minus true embeddings of what held-out clips show, states, captions and answers in turn: the noise
-        that the decoder must bear."""
-        rng, asked = np.random.default_rng(4), []
-        for s in range(len(clips) - self.recipe.held, len(clips)):
-            for i in range(ordinary(clips.shape[1])):
-                kinds = ("state", "caption", None)
-                pairs = store.pairs(s, int(clips[s, i]), rng, only=kinds[i % 3])
-                if pairs:
-                    _, query, _, canonical = pairs[int(rng.integers(len(pairs)))]
-                    asked.append(((s, i), query, canonical))
-        rows = []
-        for start in range(0, len(asked), 64):
-            where, queries, texts = zip(*asked[start : start + 64])
-            rows.append(align.predict(list(where), list(queries)) - align.encode(list(texts)))
-        return torch.cat(rows).numpy()
+    def _residuals(self, vision: VisionEncoder, align: AlignTask, config: ModelConfig) -> Residuals:
+        """Of states, captions, descriptions and answers, on streams that nothing but the Y-Decoder is trained on."""
+        r = self.recipe
+        streams = {"train": range(r.streams, r.streams + r.unseen), "busy": range(r.busy, r.busy + r.unseen)}
+        for split, seeds in streams.items():
+            render(self.data, seeds, self.workers, split)
+        store = TabletopStore(self.data, streams, config.vision.frames)
+        clips = choose_clips(store, r.clips_per_stream, seed=1)[:, : ordinary(r.clips_per_stream)]
+        file = self.folder / "predictions.npz"
+        texts, predicted = predictions(vision, align.predict_from, config.preprocess, store, clips, file)
+        true = torch.cat([align.encode(texts[i : i + 256]) for i in range(0, len(texts), 256)])
+        return Residuals(predicted - true.numpy(), texts)

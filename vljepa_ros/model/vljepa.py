@@ -40,7 +40,10 @@ from .tokenizer import Tokenizer
 from .vision_encoder import VisionEncoder
 
 BEAMS = 4  # texts that the Y-Encoder chooses among
-LOGPROB_SHARE = 0.02  # what a text's log-probability counts beside the cosine of its embedding
+MARGIN = 4.0  # nats: of texts that are less likely than the likeliest by more, the embedding means nothing
+# What a nat counts beside the cosine of a text's embedding, per token of the likeliest text: of a long text a word exchanged
+# changes the log-probability as much as of a short one, and the embedding less.
+LOGPROB_SHARE = 0.0007
 
 
 @dataclass(frozen=True)
@@ -283,13 +286,16 @@ class VLJEPA:
     def _nearest(self, vector_D: np.ndarray, candidates: list[Candidate]) -> Candidate:
         """The one that the Y-Encoder puts nearest to the vector; empty texts lie nowhere.
 
-        Nearness alone would let broken sentences through, whose embeddings mean nothing.
+        Nearness alone would let broken sentences through.
         """
-        texts = {text: one for one in candidates[::-1] if (text := self._said(one))}  # of equal ones the likelier
+        likeliest = candidates[0]
+        likely = [one for one in candidates if one.logprob >= likeliest.logprob - MARGIN]
+        texts = {text: one for one in likely[::-1] if (text := self._said(one))}  # of equal ones the likelier
         if len(texts) < 2:
-            return next(iter(texts.values()), candidates[0])
+            return next(iter(texts.values()), likeliest)
+        share = LOGPROB_SHARE * (len(likeliest.ids) + 1)
         scores_N = self.encode_text(list(texts)) @ vector_D
-        scores_N += LOGPROB_SHARE * np.array([one.logprob for one in texts.values()], np.float32)
+        scores_N += share * np.array([one.logprob for one in texts.values()], np.float32)
         return list(texts.values())[int(scores_N.argmax())]
 
     def _judged(self, text: str, logprob: float) -> Decoded:

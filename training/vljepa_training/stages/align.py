@@ -163,9 +163,12 @@ class AlignTask(Contrastive):
 
     def predict(self, clips: list[tuple[int, int]], queries: list[str]) -> Tensor:
         """(B, D) of norm 1 from cached features."""
-        visual = torch.from_numpy(np.stack([self._features[0, s, i] for s, i in clips])).float()
+        return self.predict_from(torch.from_numpy(np.stack([self._features[0, s, i] for s, i in clips])).float(), queries)
+
+    def predict_from(self, visual_BND: Tensor, queries: list[str]) -> Tensor:
+        """(B, D) of norm 1 from the X-Encoder's tokens."""
         ids, mask = query_tokens(self._query_tokenizer, queries, self._config.predictor)
-        return F.normalize(self.module.predictor(visual, ids, mask).float(), dim=-1)
+        return F.normalize(self.module.predictor(visual_BND, ids, mask).float(), dim=-1)
 
     def evaluate(self) -> dict[str, float]:
         """On held-out streams: action among the label texts (classes equally often), state facts among their candidates, state

@@ -9,7 +9,7 @@ embedding teaches it to.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ranks import averaged, mine
-from .tokens import spoken_tokens, text_tokens
+from .tokens import by_length, encode_by_length, spoken_tokens, text_tokens
 
 HELD_TEXTS = 120  # that choose the best weights
 
@@ -49,11 +49,21 @@ class Lines:
         return self._held[:count]
 
 
-class DecodeTask:
-    """`residuals`: predicted minus true embeddings (n, D), both of norm 1, of clips that the Predictor was not trained on; where
-    there is no Predictor yet, the length that they are expected to have. The Y-Encoder is frozen and given, not trained.
+class Residuals(NamedTuple):
+    """`vectors`: predicted minus true embeddings (n, D), both of norm 1, of clips that the Predictor was not trained on. With
+    `texts`, the text that each belongs to, said as the decoder is to say it."""
 
-    Half of the noise is residuals as they are (they lie where texts differ, and are no ball), half is random in all directions.
+    vectors: np.ndarray
+    texts: list[str] | None = None
+
+
+class DecodeTask:
+    """`residuals`; where there is no Predictor yet, the length that they are expected to have. The Y-Encoder is frozen and given,
+    not trained.
+
+    Residuals that belong to texts stand at their own in every third row: what is mistaken for what is in them. Of the noise on
+    all other texts half is residuals of any text (they lie where texts differ, and are no ball), half is random in all
+    directions.
     """
 
     def __init__(
@@ -65,15 +75,21 @@ class DecodeTask:
         config,
         texts: Texts,
         batch: int,
-        residuals: float | np.ndarray,
+        residuals: float | Residuals,
         seed: int = 0,
     ) -> None:
         self.module = decoder
         self._encoder = text_encoder.eval()
         self._text_tokenizer, self._tokenizer, self._config = text_tokenizer, decoder_tokenizer, config
         self._texts, self._batch, self._seed = texts, batch, seed
-        self._residuals = None if isinstance(residuals, float) else residuals
-        self._length = residuals if isinstance(residuals, float) else float(np.linalg.norm(residuals, axis=1).mean())
+        self._residuals, self._told, self._held = None, None, None
+        self._length = residuals if isinstance(residuals, float) else float(np.linalg.norm(residuals.vectors, axis=1).mean())
+        if isinstance(residuals, Residuals):
+            self._residuals = residuals.vectors
+            if residuals.texts:
+                trained = len(residuals.texts) - max(1, len(residuals.texts) // 20)
+                self._residuals, self._told = residuals.vectors[:trained], residuals.texts[:trained]
+                self._held = Residuals(residuals.vectors[trained:], residuals.texts[trained:])
 
     def groups(self) -> list[dict]:
         hidden = [p for layer in self.module.stack.blocks for p in layer.parameters() if p.ndim == 2]
@@ -81,11 +97,18 @@ class DecodeTask:
 
     def batch(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self._seed, step])
-        return self._collate(self._texts.draw(self._batch, rng), rng)
+        texts = self._texts.draw(self._batch, rng)
+        noise = self._noise(len(texts), rng) * rng.uniform(0, 1.5, (len(texts), 1))
+        if self._told:
+            rows = range(0, len(texts), 3)
+            own = rng.integers(len(self._told), size=len(rows))
+            noise[rows] = self._residuals[own]
+            for row, k in zip(rows, own):
+                texts[row] = (self._told[k],) * 2
+        return self._collate(texts, noise)
 
-    def _collate(self, texts: list[tuple[str, str]], rng: np.random.Generator) -> dict[str, Tensor]:
-        noise = mine(self._noise(len(texts), rng) * rng.uniform(0, 1.5, (len(texts), 1)))
-        texts = mine(texts)
+    def _collate(self, texts: list[tuple[str, str]], noise: np.ndarray) -> dict[str, Tensor]:
+        texts, noise = mine(texts), mine(noise)
         ids, mask = text_tokens(self._text_tokenizer, [heard for heard, _ in texts], self._config.text_encoder)
         out, out_mask = spoken_tokens(self._tokenizer, [said for _, said in texts], self._config.text_decoder)
         return {"ids": ids, "mask": mask, "out": out, "out_mask": out_mask, "noise": torch.from_numpy(noise.astype(np.float32))}
@@ -93,30 +116,43 @@ class DecodeTask:
     def _noise(self, count: int, rng: np.random.Generator) -> np.ndarray:
         noise = rng.standard_normal((count, self._config.dim)) / self._config.dim**0.5 * self._length
         if self._residuals is not None:
-            noise[::2] = self._residuals[rng.integers(len(self._residuals), size=len(noise[::2]))]
+            one, other = self._residuals[rng.integers(len(self._residuals), size=(2, len(noise[::2])))]
+            turn = rng.uniform(0, np.pi / 2, (len(one), 1))  # two of them mixed: those that there are would be learnt by heart
+            noise[::2] = np.cos(turn) * one + np.sin(turn) * other
         return noise
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         with torch.no_grad():
-            vectors = F.normalize(self._encoder(batch["ids"], batch["mask"]).float(), dim=-1)
+            vectors = F.normalize(encode_by_length(self._encoder, batch["ids"], batch["mask"]).float(), dim=-1)
             vectors = F.normalize(vectors + batch["noise"], dim=-1)
-        logits = self.module(vectors, batch["out"], batch["out_mask"])[:, :-1].float()
-        target, counted = batch["out"][:, 1:], batch["out_mask"][:, 1:]
         # Ranks have texts of different lengths; the mean of their losses is that of all tokens.
-        tokens = averaged({"tokens": float(counted.sum())})["tokens"]
-        loss = F.cross_entropy(logits[counted], target[counted], reduction="sum") / tokens
-        right = (logits.argmax(-1) == target)[counted].float().mean().item()
-        return loss, {"token_acc": right}
+        tokens = averaged({"tokens": float(batch["out_mask"][:, 1:].sum())})["tokens"]
+        losses, right = [], []
+        for rows, longest in by_length(batch["out_mask"]):
+            out, counted = batch["out"][rows, :longest], batch["out_mask"][rows, 1:longest]
+            logits, target = self.module(vectors[rows], out)[:, :-1][counted].float(), out[:, 1:][counted]
+            losses.append(F.cross_entropy(logits, target, reduction="sum") / tokens)
+            right.append(logits.argmax(-1) == target)
+        return sum(losses), {"token_acc": torch.cat(right).float().mean().item()}
 
     def evaluate(self) -> dict[str, float]:
-        """Share of held-out texts that come back word for word, from their own embedding and from one with noise."""
-        rng, device = np.random.default_rng(3), next(self.module.parameters()).device
+        """Share of held-out texts that come back word for word, from their own embedding and from one with noise: the residual
+        that is theirs, where it is known (then those texts are others)."""
+        rng = np.random.default_rng(3)
         texts = self._texts.held(HELD_TEXTS, rng)
+        noise = self._noise(len(texts), rng)
+        noisy = texts
+        if self._held:
+            some = np.linspace(0, len(self._held.texts) - 1, HELD_TEXTS).astype(int)
+            noisy, noise = [self._held.texts[k] for k in some], self._held.vectors[some]
+        figures = {"exact": self._exact(texts, None), "exact_noisy": self._exact(noisy, noise)}
+        return {"score": figures["exact"] + figures["exact_noisy"], **figures}
+
+    def _exact(self, texts: list[str], noise: np.ndarray | None) -> float:
+        device = next(self.module.parameters()).device
         ids, mask = (x.to(device) for x in text_tokens(self._text_tokenizer, texts, self._config.text_encoder))
         vectors = F.normalize(self._encoder(ids, mask).float(), dim=-1)
-        noise = torch.from_numpy(self._noise(len(texts), rng).astype(np.float32)).to(device)
-        figures = {}
-        for name, v in (("exact", vectors), ("exact_noisy", F.normalize(vectors + noise, dim=-1))):
-            out, _ = self.module.generate(v)
-            figures[name] = float(np.mean([self._tokenizer.decode(row).strip() == t for row, t in zip(out, texts)]))
-        return {"score": figures["exact"] + figures["exact_noisy"], **figures}
+        if noise is not None:
+            vectors = F.normalize(vectors + torch.from_numpy(noise.astype(np.float32)).to(device), dim=-1)
+        out, _ = self.module.generate(vectors)
+        return float(np.mean([self._tokenizer.decode(row).strip() == t for row, t in zip(out, texts)]))

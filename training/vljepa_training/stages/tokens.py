@@ -30,15 +30,23 @@ def spoken_tokens(tokenizer: Tokenizer, texts: Sequence[str], cfg: TextDecoderCo
     return tokenizer.encode(texts, cfg.max_tokens, bos=True, eos=True)
 
 
+def by_length(mask_BL: Tensor, parts: int = 4) -> list[tuple[Tensor, int]]:
+    """(rows, tokens of the longest) of `parts` parts of a batch, texts of like length in each.
+
+    A state is ten times as long as an answer, and padding costs as much as words. An empty part is left out.
+    """
+    chunks = mask_BL.sum(1).argsort().tensor_split(parts)
+    return [(rows, int(mask_BL[rows].sum(1).max())) for rows in chunks if len(rows)]
+
+
 def encode_by_length(encoder: nn.Module, ids_BL: Tensor, mask_BL: Tensor, parts: int = 4) -> Tensor:
     """`encoder(ids_BL, mask_BL)`, a part of the texts at a time and each part cut to its longest.
 
-    A state is ten times as long as an answer, and padding costs as much as words. On several ranks there are always `parts`
-    calls, for ranks whose parameters are scattered must make the same.
+    On several ranks there are always `parts` calls, for ranks whose parameters are scattered must make the same.
     """
-    order = mask_BL.sum(1).argsort()
-    chunks = [chunk for chunk in order.tensor_split(parts) if len(chunk) or world() > 1]
-    read = [chunk if len(chunk) else order[:1] for chunk in chunks]
-    longest = [int(mask_BL[rows].sum(1).max()) for rows in read]
-    out = [encoder(ids_BL[rows, :n], mask_BL[rows, :n])[: len(chunk)] for chunk, rows, n in zip(chunks, read, longest)]
-    return torch.cat(out)[order.argsort()]
+    chunks = by_length(mask_BL, parts)
+    out = [encoder(ids_BL[rows, :n], mask_BL[rows, :n]) for rows, n in chunks]
+    if world() > 1:
+        first, n = chunks[0]
+        out += [encoder(ids_BL[first[:1], :n], mask_BL[first[:1], :n])[:0] for _ in range(parts - len(chunks))]
+    return torch.cat(out)[torch.cat([rows for rows, _ in chunks]).argsort()]

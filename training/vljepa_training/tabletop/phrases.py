@@ -4,7 +4,7 @@
 
 One phrasing is separated from the next by "|". The first of a list is the canonical one, which decoding aims at. Held-out
 phrasings are never trained on; nearly all of their words are, in other combinations, so that they measure recombination and not
-recall. What training draws is varied further by `synonyms`.
+recall. What training draws is varied further by `synonyms` and `composed`.
 Slots: {o} the object, {t} what is stacked upon, {c} the column ("on the left"), {C} the same at a sentence's start. Knows nothing
 of the simulator.
 """
@@ -12,11 +12,12 @@ of the simulator.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 
+from .composed import Composed, event_clauses
 from .synonyms import exchanged
 
 _HELD_OUT: set[tuple[str, ...]] = set()  # the words of all of them: what no exchange of words may lead to
@@ -28,11 +29,13 @@ class Phrasings:
 
     train: tuple[str, ...]
     held_out: tuple[str, ...]
+    composed: Composed | None = None
 
     def pick(self, rng: np.random.Generator | None = None, held_out: bool = False) -> str:
         """Any phrasing that training sees, or any that it never sees; without `rng` the first of them.
 
-        Training's come as they are listed or with words exchanged for others that mean the same here, half and half.
+        Training's come as they are listed, with words exchanged for others that mean the same here, or composed, equally often.
+        Equal draws of two opposites give two texts of equal build.
         """
         chosen = self.held_out if held_out else self.train
         if rng is None:
@@ -40,15 +43,16 @@ class Phrasings:
         text = chosen[int(rng.integers(len(chosen)))]
         if held_out:
             return text
-        vary, other = rng.random() < 0.5, exchanged(text, rng)
-        return other if vary and _words(other) not in _HELD_OUT else text
+        way, other, composed = int(rng.integers(3)), exchanged(text, rng), self.composed and self.composed.draw(rng)
+        other = composed if way == 2 and composed else other
+        return other if way and _words(other) not in _HELD_OUT else text
 
     @property
     def all(self) -> tuple[str, ...]:
         return self.train + self.held_out
 
 
-def phrasings(train: str, held_out: str, **words: str) -> Phrasings:
+def phrasings(train: str, held_out: str, composed: Composed | None = None, **words: str) -> Phrasings:
     """From two texts with " | " between phrasings. `words` replaces {name} at once, where one list serves two opposites."""
 
     def split(text: str) -> tuple[str, ...]:
@@ -56,15 +60,19 @@ def phrasings(train: str, held_out: str, **words: str) -> Phrasings:
             text = text.replace("{" + name + "}", word)
         return tuple(" ".join(part.split()) for part in text.split("|") if part.strip())
 
-    made = Phrasings(split(train), split(held_out))
+    made = Phrasings(split(train), split(held_out), composed)
     _HELD_OUT.update(map(_words, made.held_out))
     return made
 
 
 @cache
 def _words(text: str) -> tuple[str, ...]:
-    """In alphabetical order and without slots: texts of the same words are no two phrasings."""
-    return tuple(sorted(re.findall(r"[a-z]+", re.sub(r"\{\w\}", "", text).lower())))
+    """In alphabetical order and without slots, whoever acts and whatever thing and lamp are called: texts of the same words are
+    no two phrasings."""
+    plain = re.sub(r"\{\w\}|\b(an?|the)\b", "", text.lower())
+    for one, kin in (("agent", "gripper|robot|hand|arm"), ("thing", "something|object|thing"), ("lamp", "light")):
+        plain = re.sub(rf"\b({kin})\b", one, plain)
+    return tuple(sorted(re.findall(r"[a-z]+", plain)))
 
 
 def _push_label(side: str) -> Phrasings:
@@ -305,3 +313,6 @@ CAPTIONS: dict[str, Phrasings] = {
         """All is quiet on the table. | The hand does nothing and everything stays still. | There is no change at all.""",
     ),
 }
+for _table, _sentence in ((ACTIONS, False), (CAPTIONS, True)):
+    for _kind, _listed in _table.items():
+        _table[_kind] = replace(_listed, composed=event_clauses(_kind, _sentence))

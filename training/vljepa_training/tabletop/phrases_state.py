@@ -8,6 +8,7 @@ alone), {t} what it stands on, {c} and {C} the column, {k} a colour, {n} and {N}
 
 from __future__ import annotations
 
+from .composed import drawer_clauses, lamp_clauses
 from .phrases import Phrasings, phrasings
 
 CAPTION_PROMPT = "Describe this video in one sentence."
@@ -27,6 +28,7 @@ LAMP = {
         | The lamp does not stay dark. | The light was lit. | The lamp has not been put out. | Somebody has lit the light.
         | The lamp, once dark, is shining.""",
         """The lamp has been turned on. | The lamp is giving light. | The light has been lit.""",
+        lamp_clauses(True),
     ),
     False: phrasings(
         """The lamp is off. | The light is off. | The lamp has been switched off. | The lamp is dark. | The lamp is not on.
@@ -41,6 +43,7 @@ LAMP = {
         | The lamp does not shed light. | The lamp stays dark. | The light was put out. | The lamp has not been lit.
         | Somebody has put out the light. | The lamp, once shining, is dark.""",
         """The lamp has been turned off. | The lamp is not giving light. | The light has been put out.""",
+        lamp_clauses(False),
     ),
 }
 DRAWER = {
@@ -53,6 +56,7 @@ DRAWER = {
         | The drawer remains open. | The drawer remains pulled out. | The drawer has been drawn out. | The drawer was found open.
         | Somebody has left the drawer standing open. | The drawer was slid open.""",
         """The drawer has been left open. | The drawer stands pulled out. | The drawer has been pulled open.""",
+        drawer_clauses(True),
     ),
     False: phrasings(
         """The drawer is closed. | The drawer stands closed. | The drawer is pushed in. | The drawer has been closed.
@@ -65,6 +69,7 @@ DRAWER = {
         | The drawer has been slid in. | The drawer was found shut. | Somebody has left the drawer standing shut.
         | The drawer was slid shut.""",
         """The drawer has been left closed. | The drawer stands shut. | The drawer has been pushed in.""",
+        drawer_clauses(False),
     ),
 }
 # Where one thing is, by the kind of its place.
