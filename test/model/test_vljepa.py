@@ -151,6 +151,9 @@ def test_the_y_encoder_has_the_last_word(model, tiny_checkpoint, monkeypatch):
     for logprob, text in ((-4.9, "the lamp is on"), (-5.1, "a drawer")):  # what is far less likely is not said for lying near
         monkeypatch.setattr(model.modules["text_decoder"], "candidates", said(("a drawer", -1.0), ("the lamp is on", logprob)))
         assert model.decode(vector) == [text]
+    behind_nothing = said(("", -0.1), ("a drawer", -5.0), ("the lamp is on", -8.0))
+    monkeypatch.setattr(model.modules["text_decoder"], "candidates", behind_nothing)
+    assert model.decode(vector) == ["the lamp is on"], "an empty text is no measure of how likely another must be"
     monkeypatch.setattr(model.modules["text_decoder"], "candidates", said(("", -0.1)))
     assert model.decode_full(vector, beams=7)[0].text == "" and asked[-1] == 7 and asked[0] > 1
 

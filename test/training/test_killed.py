@@ -24,7 +24,7 @@ import torch
 
 STEPS, EVAL_EVERY, SAVE_EVERY = 21, 8, 5  # of every stage
 STAGES = ("images", "vision", "clutter", "text", "decode", "pictures", "align", "finetune", "anchor", "settle")
-STILLS, STREAMS, BUSY, HELD = 4, 5, 3, 2
+STILLS, STREAMS, BUSY, HELD, UNSEEN = 4, 5, 3, 2, 2
 # For every line that it reads, a training in a process of its own that tells of its steps. Forked, because importing torch takes
 # longer than such a training.
 DRIVER = f"""
@@ -56,8 +56,8 @@ def small():
     every = dict(steps={STEPS}, batch=4, eval_every={EVAL_EVERY}, save_every={SAVE_EVERY})
     schedules = {{f.name: getattr(r, f.name) for f in fields(r)}}
     schedules = {{n: replace(s, **every) for n, s in schedules.items() if isinstance(s, trainer.Schedule)}}
-    sizes = dict(stills={STILLS}, streams={STREAMS}, busy={BUSY}, held={HELD}, clips_per_stream=10, vocab_size=300)
-    return replace(r, name="small", model=model, **sizes, **schedules)
+    sizes = dict(stills={STILLS}, streams={STREAMS}, busy={BUSY}, held={HELD}, unseen={UNSEEN}, clips_per_stream=10)
+    return replace(r, name="small", model=model, vocab_size=300, **sizes, **schedules)
 
 class Telling:
     '''A task that tells of every step.'''
@@ -138,7 +138,7 @@ class Driver:
 def noise(folder: Path) -> None:
     """Files as `dataset.render` leaves them."""
     rng = np.random.default_rng(0)
-    whole = [f"train_{s:06d}" for s in range(STREAMS)] + [f"busy_{s:06d}" for s in range(BUSY)]
+    whole = [f"train_{s:06d}" for s in range(STREAMS + UNSEEN)] + [f"busy_{s:06d}" for s in range(BUSY + UNSEEN)]
     for name, n in [*((w, 120) for w in whole), *((f"stills_train_{100_000 + s:06d}", 12) for s in range(STILLS))]:
         (folder / name).mkdir(parents=True)
         np.save(folder / name / "frames.npy", rng.integers(256, size=(n, 128, 128, 3), dtype=np.uint8))

@@ -37,7 +37,7 @@ FINETUNE = {
 @dataclass(frozen=True)
 class Recipe:
     """The stages in order: render, images, vision, clutter, tokenizer, text, decode, features, pictures, align, finetune,
-    anchor, settle, calibrate, checkpoint.
+    anchor, render and predictions (of `unseen` streams), settle, calibrate, checkpoint.
 
     With `begin`, a checkpoint's X-Encoder and tokenizer are taken as they are (images, vision, clutter, tokenizer are left out),
     and what else of it fits is where training begins."""
@@ -49,7 +49,7 @@ class Recipe:
     streams: int  # rendered training streams of 24 s each
     busy: int  # further ones: cluttered, partly hidden, with attempts that are given up
     held: int  # streams for choosing weights, half of them busy: never trained on
-    unseen: int  # further plain and as many busy ones: the Y-Decoder meets what the Predictor says of them, else nothing does
+    unseen: int  # plain ones and as many busy ones, for the Y-Decoder alone: what the Predictor makes of them; two at least
     clips_per_stream: int  # whose features are cached
     views: int  # augmented versions of each of those clips
     images: Schedule

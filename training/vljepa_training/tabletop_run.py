@@ -186,14 +186,19 @@ class Run:
 
     @torch.no_grad()
     def _residuals(self, vision: VisionEncoder, align: AlignTask, config: ModelConfig) -> Residuals:
-        """Of states, captions, descriptions and answers, on streams that nothing but the Y-Decoder is trained on."""
+        """Of states, captions, descriptions and answers, on streams that nothing but the Y-Decoder is trained on. Those of the
+        last streams, half of them busy, are held out."""
         r = self.recipe
         streams = {"train": range(r.streams, r.streams + r.unseen), "busy": range(r.busy, r.busy + r.unseen)}
         for split, seeds in streams.items():
             render(self.data, seeds, self.workers, split)
-        store = TabletopStore(self.data, streams, config.vision.frames)
+        held = max(1, r.unseen // 20)
+        store = TabletopStore(self.data, streams, config.vision.frames, held=held)
         clips = choose_clips(store, r.clips_per_stream, seed=1)[:, : ordinary(r.clips_per_stream)]
         file = self.folder / "predictions.npz"
-        texts, predicted = predictions(vision, align.predict_from, config.preprocess, store, clips, file)
-        true = torch.cat([align.encode(texts[i : i + 256]) for i in range(0, len(texts), 256)])
-        return Residuals(predicted - true.numpy(), texts)
+        made = predictions(vision, align.module.predictor, align.predict_from, config.preprocess, store, clips, file)
+        different = list(dict.fromkeys(made.texts))
+        vectors = torch.cat([align.encode(different[i : i + 256]) for i in range(0, len(different), 256)]).numpy()
+        true = dict(zip(different, vectors))
+        residuals = made.vectors - np.stack([true[text] for text in made.texts])
+        return Residuals(residuals, made.texts, int((made.streams >= len(clips) - 2 * held).sum()))

@@ -288,11 +288,11 @@ class VLJEPA:
 
         Nearness alone would let broken sentences through.
         """
-        likeliest = candidates[0]
-        likely = [one for one in candidates if one.logprob >= likeliest.logprob - MARGIN]
-        texts = {text: one for one in likely[::-1] if (text := self._said(one))}  # of equal ones the likelier
-        if len(texts) < 2:
-            return next(iter(texts.values()), likeliest)
+        spoken = {text: one for one in candidates[::-1] if (text := self._said(one))}  # of equal ones the likelier
+        if len(spoken) < 2:
+            return next(iter(spoken.values()), candidates[0])
+        likeliest = max(spoken.values(), key=lambda one: one.logprob)
+        texts = {text: one for text, one in spoken.items() if one.logprob >= likeliest.logprob - MARGIN}
         share = LOGPROB_SHARE * (len(likeliest.ids) + 1)
         scores_N = self.encode_text(list(texts)) @ vector_D
         scores_N += share * np.array([one.logprob for one in texts.values()], np.float32)

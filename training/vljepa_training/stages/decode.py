@@ -51,10 +51,12 @@ class Lines:
 
 class Residuals(NamedTuple):
     """`vectors`: predicted minus true embeddings (n, D), both of norm 1, of clips that the Predictor was not trained on. With
-    `texts`, the text that each belongs to, said as the decoder is to say it."""
+    `texts`, the text that each belongs to, said as the decoder is to say it; the last `held` are not trained on, they choose the
+    best weights."""
 
     vectors: np.ndarray
     texts: list[str] | None = None
+    held: int = 0
 
 
 class DecodeTask:
@@ -82,14 +84,17 @@ class DecodeTask:
         self._encoder = text_encoder.eval()
         self._text_tokenizer, self._tokenizer, self._config = text_tokenizer, decoder_tokenizer, config
         self._texts, self._batch, self._seed = texts, batch, seed
-        self._residuals, self._told, self._held = None, None, None
+        self._residuals: np.ndarray | None = None
+        self._told: list[str] = []
+        self._held: Residuals | None = None
         self._length = residuals if isinstance(residuals, float) else float(np.linalg.norm(residuals.vectors, axis=1).mean())
         if isinstance(residuals, Residuals):
             self._residuals = residuals.vectors
             if residuals.texts:
-                trained = len(residuals.texts) - max(1, len(residuals.texts) // 20)
+                trained = len(residuals.texts) - residuals.held
                 self._residuals, self._told = residuals.vectors[:trained], residuals.texts[:trained]
-                self._held = Residuals(residuals.vectors[trained:], residuals.texts[trained:])
+                if residuals.held:
+                    self._held = Residuals(residuals.vectors[trained:], residuals.texts[trained:])
 
     def groups(self) -> list[dict]:
         hidden = [p for layer in self.module.stack.blocks for p in layer.parameters() if p.ndim == 2]
@@ -128,6 +133,7 @@ class DecodeTask:
         # Ranks have texts of different lengths; the mean of their losses is that of all tokens.
         tokens = averaged({"tokens": float(batch["out_mask"][:, 1:].sum())})["tokens"]
         losses, right = [], []
+        # Ranks have equally many rows (`mine` of a batch that they can share), hence call the decoder equally often.
         for rows, longest in by_length(batch["out_mask"]):
             out, counted = batch["out"][rows, :longest], batch["out_mask"][rows, 1:longest]
             logits, target = self.module(vectors[rows], out)[:, :-1][counted].float(), out[:, 1:][counted]

@@ -132,7 +132,9 @@ class TextTask:
     def evaluate(self) -> dict[str, float]:
         """Share of held-out texts whose paraphrase is nearer than any other of 300, and the gap between paraphrases and
         neighbours."""
-        batch = self._held()
+        return self._measured(self._held())
+
+    def _measured(self, batch: dict[str, Tensor]) -> dict[str, float]:
         vectors, count = encode_by_length(self.module.text_encoder, batch["ids"], batch["mask"]), len(batch["group"])
         _, similarity = self.module.criterion(vectors[:count], vectors[-count:], batch["group"])
         same = batch["group"][:, None] == batch["group"][None]
@@ -182,9 +184,10 @@ class AnchorTask(TextTask):
         return anchor, (1 - F.cosine_similarity(canonical.float(), anchor.float())).mean()
 
     def evaluate(self) -> dict[str, float]:
-        """As before, and how far canonical texts have moved, which weighs in the score as in the loss."""
-        figures, batch = super().evaluate(), self._held()
-        count = len(batch["group"])
+        """Phrasings and canonical texts by the same figures, and how far the latter have moved, which weighs in the score as in
+        the loss."""
+        batch = self._held()
+        figures, count = self._measured(batch), len(batch["group"])
         canonical = encode_by_length(self.module.text_encoder, batch["ids"][-count:], batch["mask"][-count:])
         moved = self._moved(batch, canonical)[1].item()
         return {**figures, "score": figures["score"] - self.HOLD * moved, "moved": moved}
@@ -197,8 +200,11 @@ def _top1(similarity: Tensor, group: Tensor) -> float:
 def corpus(seeds: range) -> list[str]:
     """All texts and questions of some streams, for the tokenizer. Held-out phrasings are not in it."""
     rng = np.random.default_rng(0)
-    # Every phrasing once, its slots left out: a word that only one of them has must not depend on a draw.
+    # Every phrasing once, its slots left out, and the words of those that are composed: what words there are must not depend on a
+    # draw.
     texts = {re.sub(r"\{\w\}", "", t) for words in language.all_phrasings() for t in words.train}
+    composed = (t for words in language.all_phrasings() if words.composed for t in words.composed.all())
+    texts.add(" ".join(sorted({w for t in composed for w in re.findall(r"[A-Za-z]+", t)})))
     for seed in seeds:
         s = training_stream(seed)
         for t, state in s.script.states:

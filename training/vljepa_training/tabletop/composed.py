@@ -4,7 +4,8 @@
 
 Of a list the Y-Encoder learns its lines by heart; of these it must learn what the words do. In a clause, AGENT, IT, DO, DOES,
 DOING, DONE, REST and STATE are places for words; all else, slots in braces too, stays as it is. Of two opposites the tables run
-parallel, so that equal draws give two texts that differ in a word or two. Knows nothing of the simulator.
+parallel, so that equal draws give two texts that differ in few words; of setting down and dropping they do not, which are no
+such opposites. Knows nothing of the simulator.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ _NOT = """IT is not STATE | IT is no longer STATE | IT does not stay STATE | one
     | IT is not left STATE"""
 # Whose forms are not made by the rules for regular verbs: third person, -ing, participle.
 _FORMS = {
-    "begin": "begins beginning begun",
     "come": "comes coming come",
     "drag": "drags dragging dragged",
     "draw": "draws drawing drawn",

@@ -34,8 +34,8 @@ class Phrasings:
     def pick(self, rng: np.random.Generator | None = None, held_out: bool = False) -> str:
         """Any phrasing that training sees, or any that it never sees; without `rng` the first of them.
 
-        Training's come as they are listed, with words exchanged for others that mean the same here, or composed, equally often.
-        Equal draws of two opposites give two texts of equal build.
+        Training's come as they are listed, with words exchanged for others that mean the same here, or composed where the list
+        has that, equally often. Equal draws of two opposites give two texts of like build.
         """
         chosen = self.held_out if held_out else self.train
         if rng is None:
@@ -43,8 +43,10 @@ class Phrasings:
         text = chosen[int(rng.integers(len(chosen)))]
         if held_out:
             return text
-        way, other, composed = int(rng.integers(3)), exchanged(text, rng), self.composed and self.composed.draw(rng)
-        other = composed if way == 2 and composed else other
+        way, other = int(rng.integers(3 if self.composed else 2)), exchanged(text, rng)
+        if self.composed:
+            composed = self.composed.draw(rng)
+            other = composed if way == 2 else other
         return other if way and _words(other) not in _HELD_OUT else text
 
     @property
