@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from vljepa_training.tabletop.composed import event_clauses, forms
+from vljepa_training.tabletop.language import named_action
 from vljepa_training.tabletop.phrases import _HELD_OUT, ACTIONS, CAPTIONS, _words
 from vljepa_training.tabletop.phrases_state import DRAWER, LAMP
 from vljepa_training.tabletop.state import EVENTS, OPPOSITE
@@ -55,6 +56,13 @@ def test_no_composed_text_says_two_things_nor_what_a_listed_one_of_another_meani
         for text in (*p.composed.all(), *p.all):
             meanings[text.lower().strip(".")].add(("event" if name in ("label", "caption") else name, key))
     assert not {text: said for text, said in meanings.items() if len(said) > 1}
+
+
+@pytest.mark.parametrize("kind", [kind for kind, p in CAPTIONS.items() if p.composed])
+def test_a_composed_caption_names_its_action(kind):
+    for template in CAPTIONS[kind].composed.all():
+        assert named_action(template.format(o="red cube", t="blue ball", c="in the middle")) == kind, template
+    assert named_action("The gripper can be seen grasping a white dog.") is None
 
 
 def test_equal_draws_of_opposites_give_texts_that_differ_in_few_words():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from .phrases_state import (
     QUESTIONS,
     STATE_PROMPT,
 )
-from .scene import COLOURS, Scene
+from .scene import COLOURS, SHAPES, Scene
 from .state import COLUMNS, Event, WorldState
 from .synonyms import alternatives
 
@@ -256,4 +257,17 @@ _PATTERNS = [
 
 def named_action(text: str) -> str | None:
     """The kind of event that a caption tells of, whatever objects it names; None where it follows no known template."""
-    return next((kind for kind, pattern in _PATTERNS if pattern.fullmatch(text.strip())), None)
+    listed = next((kind for kind, pattern in _PATTERNS if pattern.fullmatch(text.strip())), None)
+    return listed or _composed().get(_blank(text.strip()))
+
+
+@cache
+def _composed() -> dict[str, str]:
+    """Kinds of all composed captions: too many for a pattern each."""
+    return {_blank(t): kind for kind, words in CAPTIONS.items() if words.composed for t in words.composed.all()}
+
+
+def _blank(text: str) -> str:
+    """Without the names of objects and columns, be they slots or words."""
+    objects = rf"\{{[ot]\}}|\b(?:{'|'.join(COLOURS)}) (?:{'|'.join(SHAPES)})\b"
+    return re.sub(rf"\{{c\}}|\b(?:{_COLUMNS})\b", "@", re.sub(objects, "#", text))
