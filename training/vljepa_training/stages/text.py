@@ -172,11 +172,11 @@ class AnchorTask(TextTask):
         count = len(batch["group"])
         vectors = encode_by_length(self.module.text_encoder, batch["ids"], batch["mask"])
         said, canonical, group = vectors[: 2 * count], vectors[2 * count :], batch["group"].repeat(2)
-        anchor, moved = self._moved(batch, canonical)
+        anchor, moved = self._anchored(batch, canonical)
         loss, similarity = self.module.criterion(said, anchor.repeat(2, 1), group, said, group)
         return loss + self.HOLD * moved, {"top1": _top1(similarity, group), "moved": moved.item()}
 
-    def _moved(self, batch: dict[str, Tensor], canonical: Tensor) -> tuple[Tensor, Tensor]:
+    def _anchored(self, batch: dict[str, Tensor], canonical: Tensor) -> tuple[Tensor, Tensor]:
         """Where the batch's canonical texts were before, and the mean of 1 - cosine to there."""
         count = len(batch["group"])
         with torch.no_grad():
@@ -189,7 +189,7 @@ class AnchorTask(TextTask):
         batch = self._held()
         figures, count = self._measured(batch), len(batch["group"])
         canonical = encode_by_length(self.module.text_encoder, batch["ids"][-count:], batch["mask"][-count:])
-        moved = self._moved(batch, canonical)[1].item()
+        moved = self._anchored(batch, canonical)[1].item()
         return {**figures, "score": figures["score"] - self.HOLD * moved, "moved": moved}
 
 
